@@ -1,0 +1,459 @@
+"""The nouns of the pipe: Feed → Capture → Entry → Story; Topic, Evidence, Outcome, RunReport.
+
+Everything here is frozen and typed, and crosses the borders between stages as it is. Instants are aware datetimes in
+UTC. A date of publication is kept as it was said (`published`: ISO 8601 with the offset that the source gave, or a
+date alone) and turned into an instant by `dates.instant` where one is needed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest import dates
+
+
+class Outcome(StrEnum):
+    """What became of an entry; every entry ends in exactly one of these."""
+
+    INDEXED = "indexed"  # a new story
+    DUPLICATE = "duplicate"  # a new story that tells one that was there: kept, and linked to it
+    REVISED = "revised"  # its outlet changed it, or told more of it
+    RECLEANED = "recleaned"  # the same bytes, read better
+    RETAGGED = "retagged"  # the same text, other rules
+    UNCHANGED = "unchanged"  # known as it is
+    REJECTED = "rejected"  # not a story, for a named reason
+    QUARANTINED = "quarantined"  # could be a story, but handling it failed: kept with its bytes
+
+
+class TextFrom(StrEnum):
+    """Where a story's text came from, from poorest to richest. A poorer text never replaces a richer one."""
+
+    MENTION = "mention"  # another site's feed told of it
+    TEASER = "teaser"  # the few lines in its own site's feed
+    FULL_FEED = "full_feed"  # the whole text in its own site's feed
+    PAGE = "page"  # its page, or an archive's text
+
+    @property
+    def rank(self) -> int:
+        return list(TextFrom).index(self)
+
+
+class FullText(StrEnum):
+    """Whether the pages of a feed's entries are fetched."""
+
+    AUTO = "auto"  # where the feed's own text is a teaser
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A feed as its reader configured it.
+
+    `url` is what the OPML names and never changes; where the feed has moved to is state. `site` (OPML `htmlUrl`) is
+    trusted: entries on that site are the feed's own.
+    """
+
+    url: str
+    title: str | None = None
+    site: str | None = None
+    full_text: FullText = FullText.AUTO
+    language: str | None = None
+    delay: float | None = None  # seconds between two requests to its host; None: the default
+    group: str | None = None  # the OPML outline that it stands under
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """What earlier polls taught about a feed."""
+
+    url: str
+    address: str  # where it is fetched from now: `url`, or where 301s moved it to
+    etag: str | None = None
+    last_modified: str | None = None
+    polled: datetime | None = None  # the last poll, whatever came of it
+    due: datetime | None = None
+    interval: float = 3600.0  # seconds between polls, learned
+    status: str = "active"  # active, backoff, retired
+    reason: str | None = None  # why it is in back-off or retired
+    failures: int = 0  # in a row
+    gone: int = 0  # 410s in a row
+    moving_to: str | None = None  # the target of the permanent redirects seen so far
+    moved: int = 0  # how often in a row
+    moving_since: datetime | None = None
+    body: str | None = None  # digest of the last body, to notice one that never changes its ETag
+    known: Mapping[str, str] = field(default_factory=dict)  # entry key → digest of what the feed said of it
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPage:
+    """A page that an entry asked for and that has not been fetched yet."""
+
+    url: str
+    feed: str
+    entry: Mapping[str, Any]  # the entry as `Entry.to_json` writes it
+    since: datetime
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One response as it came over the wire or out of an archive, its body decoded from transfer and content codings.
+
+    `url` is the address whose bytes these are (after redirects); `addresses` are the others on the way to it, first
+    the one that was asked for. `entry` is the feed entry that asked for a page, None for a feed or a foreign archive.
+    """
+
+    url: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    captured: datetime
+    addresses: tuple[str, ...] = ()
+    feed: str | None = None  # the feed (its `Feed.url`) for whose sake it was fetched
+    entry: Mapping[str, Any] | None = None
+    where: str = ""  # file and offset of its record, for messages
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name, whatever its case."""
+        name = name.lower()
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One object of a JSON Lines archive, or one saved file of text, its fields checked for type."""
+
+    guid: str | None
+    url: str | None
+    title: str | None
+    html: str | None
+    text: str | None
+    published: str | None
+    source: str | None
+    language: str | None
+    authors: tuple[str, ...]
+    first_seen: datetime | None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An entry that is no story, and why: `reason` is a name from a closed list, `detail` says it for this one."""
+
+    reason: str
+    detail: str = ""
+    where: str = ""
+    feed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One story as a feed, a page or an archive's line tells it, before cleaning.
+
+    Exactly one of `html` and `text` is the body (both None: nothing but a title). `page` says that `html` is a whole
+    page, not a fragment of a feed.
+    """
+
+    guid: str | None
+    url: str | None
+    title: str | None
+    html: str | None
+    text: str | None
+    page: bytes | None
+    published: str | None
+    published_from: str | None
+    authors: tuple[str, ...]
+    language: str | None
+    source: str | None
+    feed: str | None
+    captured: datetime
+    text_from: TextFrom
+    addresses: tuple[str, ...] = ()
+    charset: str | None = None  # of `page`, as HTTP said
+    where: str = ""
+    id_by: str = "address"  # what makes it this story: "address", "guid" or "content"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What cleaning found in a page or a fragment; None where it says nothing."""
+
+    text: str
+    title: str | None = None
+    published: str | None = None
+    published_from: str | None = None
+    authors: tuple[str, ...] = ()
+    language: str | None = None
+    canonical_url: str | None = None
+    site: str | None = None
+
+
+class Status(StrEnum):
+    """How the words of an evidence are meant."""
+
+    ASSERTED = "asserted"
+    PLANNED = "planned"
+    DEMANDED = "demanded"
+    NEGATED = "negated"
+    HYPOTHETICAL = "hypothetical"
+    HISTORY = "history"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a topic holds: `field[start:end]` is `sentence`, in code points; `words` are the spans inside the sentence
+    (offsets relative to the sentence) that the rule matched."""
+
+    topic: str
+    rule: str
+    field: str  # "title" or "text"
+    start: int
+    end: int
+    sentence: str
+    words: tuple[tuple[int, int], ...]
+    status: Status = Status.ASSERTED
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "topic": self.topic,
+            "rule": self.rule,
+            "field": self.field,
+            "start": self.start,
+            "end": self.end,
+            "sentence": self.sentence,
+            "words": [list(span) for span in self.words],
+            "status": str(self.status),
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Evidence:
+        return cls(
+            record["topic"],
+            record["rule"],
+            record["field"],
+            record["start"],
+            record["end"],
+            record["sentence"],
+            tuple((start, end) for start, end in record["words"]),
+            Status(record["status"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """The topics of a story in the order of the rules, those that it is about, and the proof."""
+
+    topics: tuple[str, ...] = ()
+    main_topics: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fingerprint:
+    """A sorted sample of the hashes of a text's character shingles, and the numbers that the text states."""
+
+    shingles: NDArray[np.uint64]
+    numbers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Two stories that are the same, and why. `a` < `b`."""
+
+    a: str
+    b: str
+    share: float  # of the smaller one's sample that stands in the other
+    hours: float  # between their instants
+    numbers: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # those that only a, only b states
+
+    def other(self, story: str) -> str:
+        return self.b if story == self.a else self.a
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one capture says of a story: the work of digest, a line in a file of stories.
+
+    `id` is the id that this capture alone would give; `keys` are the address keys (`addresses.key`) under which the
+    story may be known already. `digest` identifies title and text: two contents with the same digest say the same.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    guid: str | None
+    url: str | None
+    canonical_url: str | None
+    source: str | None
+    feed: str | None
+    title: str | None
+    text: str
+    language: str | None
+    authors: tuple[str, ...]
+    published: str | None
+    published_from: str | None
+    first_seen: datetime
+    captured: datetime
+    text_from: TextFrom
+    tags: Tags
+    digest: str
+    cleaner: str  # version of the code that cleaned it
+    rules_version: str
+
+    def instant(self) -> datetime:
+        """When it is placed for comparing with others: published, else first seen."""
+        return dates.instant(self.published) if self.published else self.first_seen
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON objects, lists and strings; `from_json` reads it back."""
+        record = {name: getattr(self, name) for name in self.__slots__ if name != "tags"}
+        record.update(
+            keys=list(self.keys),
+            authors=list(self.authors),
+            first_seen=dates.iso(self.first_seen),
+            captured=dates.iso(self.captured),
+            text_from=str(self.text_from),
+            topics=list(self.tags.topics),
+            main_topics=list(self.tags.main_topics),
+            evidence=[evidence.to_json() for evidence in self.tags.evidence],
+        )
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Content:
+        """The content that `to_json` wrote.
+
+        Raises KeyError, TypeError or ValueError where the record is none.
+        """
+        plain = {name: record[name] for name in cls.__slots__ if name != "tags"}
+        plain.update(
+            keys=tuple(record["keys"]),
+            authors=tuple(record["authors"]),
+            first_seen=dates.instant(record["first_seen"]),
+            captured=dates.instant(record["captured"]),
+            text_from=TextFrom(record["text_from"]),
+        )
+        tags = Tags(
+            tuple(record["topics"]),
+            tuple(record["main_topics"]),
+            tuple(Evidence.from_json(item) for item in record["evidence"]),
+        )
+        return cls(**plain, tags=tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One text of a story and the first and last capture that showed it."""
+
+    content: Content
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A story as the store keeps it. `versions` are its texts in the order of their latest capture; the last one is
+    current."""
+
+    id: str
+    versions: tuple[Version, ...]
+    feeds: tuple[str, ...]
+    first_seen: datetime
+    indexed: datetime
+    published: str | None
+    published_from: str | None
+    cluster: str
+    lead: bool = True
+    rewritten_from: str | None = None
+
+    @property
+    def content(self) -> Content:
+        """The current text and what was read from it."""
+        return self.versions[-1].content
+
+    @property
+    def revision(self) -> int:
+        """The place of the current text among the story's texts, from 1."""
+        return len(self.versions)
+
+    def instant(self) -> datetime:
+        """When it is placed for comparing with others: published, else first seen."""
+        return dates.instant(self.published) if self.published else self.first_seen
+
+    def to_json(self) -> dict[str, Any]:
+        """The story as `export` and `--json` show it (README, "A story")."""
+        content = self.content
+        return {
+            "id": self.id,
+            "guid": content.guid,
+            "url": content.url,
+            "canonical_url": content.canonical_url,
+            "source": content.source,
+            "feeds": list(self.feeds),
+            "title": content.title,
+            "text": content.text,
+            "language": content.language,
+            "authors": list(content.authors),
+            "published": self.published,
+            "published_from": self.published_from,
+            "first_seen": dates.iso(self.first_seen),
+            "indexed": dates.iso(self.indexed),
+            "topics": list(content.tags.topics),
+            "main_topics": list(content.tags.main_topics),
+            "evidence": [evidence.to_json() for evidence in content.tags.evidence],
+            "cluster": self.cluster,
+            "lead": self.lead,
+            "rewritten_from": self.rewritten_from,
+            "revision": self.revision,
+            "rules_version": content.rules_version,
+            "text_from": str(content.text_from),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What decides about leads: a story without its text."""
+
+    id: str
+    published: str | None
+    first_seen: datetime
+    cluster: str
+    lead: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """The fingerprints of the stories between two instants, and the links among them.
+
+    `instants` are seconds since the epoch, parallel to `ids` and `fingerprints`, ascending.
+    """
+
+    ids: tuple[str, ...]
+    instants: NDArray[np.int64]
+    fingerprints: tuple[Fingerprint, ...]
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run took in and what became of it. `outcomes` sums to `entries`, and so do the feeds' counts where all
+    entries came from feeds."""
+
+    run: str
+    kind: str  # poll, daily, archive or replay
+    started: datetime
+    ended: datetime
+    entries: int
+    outcomes: Counter[Outcome]
+    reasons: Counter[str]
+    feeds: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()

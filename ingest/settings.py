@@ -1,0 +1,103 @@
+"""The one place that reads the environment (and `.env`).
+
+A variable that is set wins over `.env`; `.env` is looked for in the working directory, then in the checkout.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from ingest import __version__
+from ingest.errors import SettingsError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = PACKAGE.parent if (PACKAGE.parent / "seeds").is_dir() else None
+PROJECT_URL = "https://github.com/sitrep-news/sitrep"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says. Field by field: see `.env.example`."""
+
+    home: Path
+    landing: str
+    allow_addresses: tuple[Network, ...] = ()
+    contact: str = ""
+    archive: str = ""
+    workers: int = 1
+    ca_file: str = ""
+
+    @property
+    def database(self) -> Path:
+        """The file of the embedded store."""
+        return self.home / "store.sqlite"
+
+    @property
+    def seeds(self) -> Path:
+        """The folder of feeds.opml and topics.yaml: the checkout's, else the copy inside the package."""
+        return CHECKOUT / "seeds" if CHECKOUT else PACKAGE / "seeds"
+
+    @property
+    def user_agent(self) -> str:
+        """Who asks: the program, where to read about it, whom to write to."""
+        about = f"+{PROJECT_URL}; {self.contact}" if self.contact else f"+{PROJECT_URL}"
+        return f"sitrep/{__version__} ({about})"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process, or of `environ` alone when it is given (tests).
+
+    Raises SettingsError, naming the variable, for a value that cannot be used.
+    """
+    if environ is None:
+        environ = {**_dotenv(), **os.environ}
+    home = Path(environ.get("SITREP_HOME") or _default_home()).expanduser().absolute()
+    return Settings(
+        home=home,
+        landing=environ.get("SITREP_LANDING") or str(home / "landing"),
+        allow_addresses=_networks(environ.get("SITREP_ALLOW_ADDRESSES", "")),
+        contact=_one_line(environ.get("SITREP_CONTACT", "")),
+        archive=environ.get("SITREP_ARCHIVE", ""),
+        workers=_positive("SITREP_WORKERS", environ.get("SITREP_WORKERS", "")) or len(os.sched_getaffinity(0)),
+        ca_file=environ.get("SITREP_CA_FILE", ""),
+    )
+
+
+def _dotenv() -> dict[str, str]:
+    for folder in (Path.cwd(), CHECKOUT):
+        if folder and (folder / ".env").is_file():
+            return {key: value for key, value in dotenv_values(folder / ".env").items() if value is not None}
+    return {}
+
+
+def _default_home() -> Path:
+    return CHECKOUT / "var" if CHECKOUT else Path.cwd() / "var"
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingsError(
+            str(error), subject="SITREP_ALLOW_ADDRESSES", advice="Write networks like 127.0.0.0/8,::1/128."
+        ) from error
+
+
+def _positive(name: str, value: str) -> int:
+    if not value:
+        return 0
+    if not value.isdecimal() or int(value) < 1:
+        raise SettingsError(f"{value!r} is no whole number from 1 on", subject=name)
+    return int(value)
+
+
+def _one_line(value: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in value).split())

@@ -1,0 +1,189 @@
+"""The store: the port, its contract, and how one is opened.
+
+The store is derived: emptied, it can be filled again from the landing zone. It is used by one publisher at a time
+(the lease), and by any number of readers. Vendor errors stop at the adapter: every method raises `StoreGone` when the
+store does not answer, and `LeaseLost` where a token is out of date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from ingest.models import Feed, FeedState, Fingerprint, Head, Link, Story, WantedPage, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """How far a file of stories is published, and what became of its entries.
+
+    `version` identifies the file's bytes; `done` counts its stories that are written. `counts` maps a feed's URL (""
+    where there is none) to counts by outcome, `reasons` counts rejections and quarantines by name.
+    """
+
+    file: str
+    version: str
+    run: str
+    done: int
+    complete: bool
+    counts: Mapping[str, Mapping[str, int]]
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What one publisher writes at once, in one transaction where the store has them.
+
+    `stories` are new or have another text, tags or date; `touched` are only seen again (capture times, feeds).
+    `clusters` maps story → (cluster, lead) for stories whose text stays as it is. Aliases map address key → story.
+    """
+
+    stories: Sequence[Story] = ()
+    touched: Sequence[Story] = ()
+    fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    links: Sequence[Link] = ()
+    unlinked: Sequence[tuple[str, str]] = ()
+    clusters: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    booking: Booking | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a reader asks for. `text` is what a person types: words (all must stand in the story), "phrases" in
+    quotation marks, -excluded words and prefix* words; nothing of it is an error. Instants: since ≤ instant < until."""
+
+    text: str = ""
+    topics: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    languages: Sequence[str] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    cluster: str | None = None
+    leads_only: bool = False
+    limit: int = 20
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A story that was found. `snippet` is plain text; `marks` are the spans in it that match. `copies` counts the
+    other stories of its cluster."""
+
+    story: Story
+    score: float
+    snippet: str
+    marks: Sequence[tuple[int, int]]
+    copies: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The hits asked for, best first (without words: newest first), and how many there are in all."""
+
+    total: int
+    hits: Sequence[Hit]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to publish. `token` grows with every new holder; a write with an old one is refused."""
+
+    holder: str
+    token: int
+
+
+class Store(Protocol):
+    """See the module's docstring for what holds for every method."""
+
+    def close(self) -> None: ...
+
+    # feeds and their state -------------------------------------------------------------------------------------
+    def feeds(self) -> list[Feed]:
+        """All feeds, by URL."""
+        ...
+
+    def save_feeds(self, feeds: Iterable[Feed]) -> None:
+        """Add feeds, or change those with the same URL."""
+        ...
+
+    def remove_feed(self, url: str) -> bool:
+        """Forget a feed and its state; its stories stay. False if there was none."""
+        ...
+
+    def states(self, urls: Iterable[str]) -> dict[str, FeedState]:
+        """The states of those feeds that were polled before."""
+        ...
+
+    def save_states(self, states: Iterable[FeedState]) -> None: ...
+
+    def wanted(self, feeds: Iterable[str]) -> list[WantedPage]:
+        """The pages that entries of these feeds still wait for, oldest first."""
+        ...
+
+    def save_wanted(self, pages: Iterable[WantedPage], *, fetched: Iterable[str] = ()) -> None:
+        """Add or change waiting pages (by URL) and drop those that were `fetched`."""
+        ...
+
+    # the lease -------------------------------------------------------------------------------------------------
+    def lease(self, holder: str, *, live: bool) -> Lease | str:
+        """Try to become the publisher: the lease, or the name of who goes first.
+
+        One holder at a time. A lease that was not renewed for 30 seconds is taken over. While a `live` publisher
+        waits (asked within the last 5 seconds and was refused), one that is not live is refused.
+        """
+        ...
+
+    def renew(self, lease: Lease) -> None: ...
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back; nothing happens where it was lost already."""
+        ...
+
+    # stories ---------------------------------------------------------------------------------------------------
+    def resolve(self, keys: Iterable[str]) -> dict[str, str]:
+        """The stories known under these address keys: key → story id."""
+        ...
+
+    def get(self, ids: Iterable[str]) -> dict[str, Story]: ...
+
+    def heads(self, ids: Iterable[str]) -> dict[str, Head]: ...
+
+    def window(self, since: datetime, until: datetime) -> Window:
+        """Fingerprints of all stories with since ≤ instant ≤ until, and the links that have an end among them."""
+        ...
+
+    def links(self, ids: Iterable[str]) -> list[Link]:
+        """All links that have an end among these stories."""
+        ...
+
+    def write(self, slice_: Slice, lease: Lease) -> None:
+        """Write all of it; writing the same again changes nothing. Raises LeaseLost and writes nothing when another
+        publisher took over."""
+        ...
+
+    def bookings(self, files: Iterable[str] | None = None) -> dict[str, Booking]:
+        """What is booked for these files of stories, or for all."""
+        ...
+
+    # readers ---------------------------------------------------------------------------------------------------
+    def search(self, query: Query) -> Found: ...
+
+    def export(self, query: Query) -> Iterator[Story]:
+        """Every story that `query` (its limit and offset left aside) finds, in the order of ids, streamed."""
+        ...
+
+    def count(self, query: Query, by: str) -> dict[str, int]:
+        """Numbers of stories by "day" (of publication; "" for undated), "topic", "main_topic", "source", "language",
+        most first (days: in order)."""
+        ...
+
+    def largest_clusters(self, limit: int) -> list[tuple[str, int]]:
+        """The clusters with most stories: (cluster, number), clusters of one left out."""
+        ...
+
+    def info(self) -> Mapping[str, Any]:
+        """What kind of store it is, where, its version and how many stories it holds, for people."""
+        ...
