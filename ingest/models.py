@@ -183,6 +183,29 @@ class Entry:
     where: str = ""
     id_by: str = "address"  # what makes it this story: "address", "guid" or "content"
 
+    def to_json(self) -> dict[str, Any]:
+        """As JSON, without the bytes of a page; `from_json` reads it back."""
+        record = {name: getattr(self, name) for name in self.__slots__ if name != "page"}
+        record.update(
+            authors=list(self.authors),
+            addresses=list(self.addresses),
+            captured=dates.iso(self.captured),
+            text_from=str(self.text_from),
+        )
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Entry:
+        """The entry that `to_json` wrote. Raises KeyError, TypeError or ValueError where the record is none."""
+        plain = {name: record[name] for name in cls.__slots__ if name != "page"}
+        plain.update(
+            authors=tuple(record["authors"]),
+            addresses=tuple(record["addresses"]),
+            captured=dates.instant(record["captured"]),
+            text_from=TextFrom(record["text_from"]),
+        )
+        return cls(**plain, page=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
