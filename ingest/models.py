@@ -93,6 +93,20 @@ class FeedState:
     body: str | None = None  # digest of the last body, to notice one that never changes its ETag
     known: Mapping[str, str] = field(default_factory=dict)  # entry key → digest of what the feed said of it
 
+    def to_json(self) -> dict[str, Any]:
+        record = {name: getattr(self, name) for name in self.__slots__}
+        record["known"] = dict(self.known)
+        for name in ("polled", "due", "moving_since"):
+            record[name] = dates.iso(record[name]) if record[name] else None
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> FeedState:
+        plain = {name: record[name] for name in cls.__slots__}
+        for name in ("polled", "due", "moving_since"):
+            plain[name] = dates.instant(plain[name]) if plain[name] else None
+        return cls(**plain)
+
 
 @dataclass(frozen=True, slots=True)
 class WantedPage:
@@ -103,6 +117,20 @@ class WantedPage:
     entry: Mapping[str, Any]  # the entry as `Entry.to_json` writes it
     since: datetime
     tries: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "url": self.url,
+            "feed": self.feed,
+            "entry": dict(self.entry),
+            "since": dates.iso(self.since),
+            "tries": self.tries,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> WantedPage:
+        since = dates.instant(record["since"])
+        return cls(record["url"], record["feed"], record["entry"], since, record["tries"])
 
 
 @dataclass(frozen=True, slots=True)
