@@ -1,12 +1,24 @@
 """Dates of publication: read, judged and placed in time.
 
-`published` is a string everywhere: ISO 8601 with the offset that the source gave (UTC where it gave none), or a date
-alone (`2022-05-24`) where no time was given.
+`published` is a string everywhere: ISO 8601 with the offset that the source gave (UTC where it gave none, written as
+`Z`), or a date alone (`2022-05-24`) where no time was given.
+
+A date counts only if it is written without doubt and plausible; everything else is None, never a guess. Refused are
+days that do not exist, numbers of seconds, dates that read differently in two countries (03/04/2022), two-digit years
+outside the form of RFC 822, relative dates, and zone names that mean several zones (IST). Plausible is:
+
+- what a page or a feed states: from 1990 to two days after its capture (clocks and zones are wrong by hours, not days);
+- what an archive states, which knows more than its file shows: ISO 8601 alone, from 1900 to 2100.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+import unicodedata
+from datetime import UTC, date, datetime, timedelta, timezone
+
+# A longer string is a sentence, not a date; the longest honest form (JavaScript's, with its zone in words) has 70.
+_LONGEST = 100
 
 
 def iso(moment: datetime) -> str:
@@ -21,3 +33,227 @@ def instant(published: str) -> datetime:
     """
     moment = datetime.fromisoformat(published)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def read(value: str, *, captured: datetime | None) -> str | None:
+    """The date that a source wrote, as `published` keeps it; None where it is doubtful or implausible.
+
+    `captured` is when the page or feed that states it was fetched; None: an archive states it.
+    """
+    text = unicodedata.normalize("NFKC", value.strip()[: _LONGEST + 1]).strip().casefold().replace("’", "'")
+    if not text or len(text) > _LONGEST:
+        return None
+    try:
+        found = _iso_8601(text)
+        if found is None and captured is not None:
+            found = _written(text)
+    except ValueError:  # a day or an hour that does not exist
+        return None
+    return _shown(found) if found is not None and _plausible(found, captured) else None
+
+
+def _plausible(found: date, captured: datetime | None) -> bool:
+    if not 1900 <= found.year <= 2100:  # also keeps the arithmetic below inside what datetime can hold
+        return False
+    if captured is None:
+        return True
+    moment = found if isinstance(found, datetime) else datetime(found.year, found.month, found.day, tzinfo=UTC)
+    return datetime(1990, 1, 1, tzinfo=UTC) <= moment <= captured + timedelta(days=2)
+
+
+def _shown(found: date) -> str:
+    text = found.isoformat()
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") and isinstance(found, datetime) else text
+
+
+_DATE_TIME = re.compile(
+    r"""(?P<year>\d{4})(?P<dash>-?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)
+    (?:
+        (?:t|\s+(?=\d\d:?\d\d)) (?P<hour>\d\d)
+        (?: :?(?P<minute>\d\d) (?: :?(?P<second>\d\d) (?:[.,](?P<part>\d{1,12}))? )? )?
+        \s*(?P<zone>z|utc|gmt|[+-]\d\d(?::?\d\d)?)? (?:\[[\w/+-]+\])?    # RFC 9557 names the zone once more
+    |
+        (?:z|[+-]\d\d:\d\d)?    # XML Schema's date may have a zone; a day is a day
+    )""",
+    re.VERBOSE | re.ASCII,
+)
+_WEEK_DATE = re.compile(r"(\d{4})-?w(\d\d)-?(\d)", re.ASCII)
+
+
+def _iso_8601(text: str) -> date | None:
+    if match := _WEEK_DATE.fullmatch(text):
+        return date.fromisocalendar(*map(int, match.groups()))
+    match = _DATE_TIME.fullmatch(text)
+    if match is None:
+        return None
+    day = date(int(match["year"]), int(match["month"]), int(match["day"]))
+    if match["hour"] is None:
+        return day
+    return _at(day, match["hour"], match["minute"], match["second"], match["part"], _offset(match["zone"] or "z"))
+
+
+def _at(day: date, hour: str, minute: str | None, second: str | None, part: str | None, zone: timezone) -> datetime:
+    """That time of that day. Raises ValueError where there is none."""
+    h, m, s = int(hour), int(minute or 0), int(second or 0)
+    microsecond = int((part or "")[:6].ljust(6, "0"))
+    if (h, m, s, microsecond) == (24, 0, 0, 0) and day.year <= 2100:  # ISO 8601: the end of the day
+        return datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(days=1)
+    if s == 60 and m == 59:  # a leap second, which datetime cannot hold
+        s = 59
+    return datetime(day.year, day.month, day.day, h, m, s, microsecond, tzinfo=zone)
+
+
+def _offset(zone: str) -> timezone:
+    """`z`, a name or ±hh, ±hhmm, ±hh:mm as a zone. Raises ValueError for an offset that no place on earth has."""
+    if zone in _ZONES:
+        return timezone(timedelta(hours=_ZONES[zone]))
+    hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > 3 else 0
+    if minutes > 59 or hours * 60 + minutes > 14 * 60:
+        raise ValueError(zone)
+    return timezone((1 if zone[0] == "+" else -1) * timedelta(hours=hours, minutes=minutes))
+
+
+# Zone names by their hours east of Greenwich: RFC 822's and those that news sites write. None that mean several zones
+# (IST), but for CST, which RFC 822 settles, and BST, which in news is British.
+_ZONES = {
+    name: hours
+    for hours, names in {
+        0: "z utc gmt ut wet",
+        1: "bst cet mez west wat",
+        2: "cest mesz eet sast cat",
+        3: "eest msk мск trt eat",
+        5: "pkt",
+        8: "hkt sgt awst",
+        9: "jst kst",
+        10: "aest",
+        11: "aedt",
+        12: "nzst",
+        13: "nzdt",
+        -3: "adt",
+        -4: "edt",
+        -5: "est cdt",
+        -6: "cst mdt",
+        -7: "mst pdt",
+        -8: "pst akdt",
+        -9: "akst",
+        -10: "hst",
+    }.items()
+    for name in names.split()
+}
+
+# English, German, French, Spanish, Russian, Ukrainian; names and usual abbreviations.
+_MONTH_NAMES = """
+    january jan januar jänner janvier janv enero ene январь января янв січень січня січ
+    february feb februar février fevrier févr fév febrero февраль февраля фев февр лютий лютого лют
+    march mar märz maerz mär mrz mars marzo март марта мар березень березня бер
+    april apr avril avr abril abr апрель апреля апр квітень квітня кві квіт
+    may mai mayo май мая травень травня тра трав
+    june jun juni juin junio июнь июня июн червень червня чер черв
+    july jul juli juillet juil julio июль июля июл липень липня лип
+    august aug août aout agosto ago август августа авг серпень серпня сер серп
+    september sep sept septembre septiembre setiembre set сентябрь сентября сен сент вересень вересня вер
+    october oct oktober okt octobre octubre октябрь октября окт жовтень жовтня жов жовт
+    november nov novembre noviembre ноябрь ноября ноя нояб листопад листопада лис лист
+    december dec dezember dez décembre decembre déc diciembre dic декабрь декабря дек грудень грудня гру груд
+"""
+_MONTHS = {
+    name: month for month, names in enumerate(_MONTH_NAMES.strip().splitlines(), start=1) for name in names.split()
+}
+_WEEKDAY_NAMES = """
+    monday mon montag mo lundi lun lunes понедельник пн понеділок
+    tuesday tue tues dienstag di mardi mar martes вторник вт вівторок
+    wednesday wed mittwoch mi mercredi mer miércoles mié среда ср середа
+    thursday thu thur thurs donnerstag do jeudi jeu jueves jue четверг чт четвер
+    friday fri freitag fr vendredi ven viernes vie пятница пт п'ятниця
+    saturday sat samstag sonnabend sa samedi sam sábado sáb суббота сб субота
+    sunday sun sonntag so dimanche dim domingo dom воскресенье вс неділя нд
+"""
+_WEEKDAYS = frozenset(_WEEKDAY_NAMES.split())
+# Words that may stand in a date and say nothing: prepositions, endings of ordinals, "o'clock", "year".
+_FILLER_WORDS = "at on of the st nd rd th um uhr am den der le à a er de del las el h в о г года год р року"
+_FILLERS = frozenset(_FILLER_WORDS.split())
+
+_CJK = re.compile(r"(\d{4})年\s?(\d{1,2})月\s?(\d{1,2})日", re.ASCII)
+_COMPACT = re.compile(r"(\d{8})(\d{6})", re.ASCII)
+_TIME = re.compile(
+    r"""(?<![\d:.,]) (?P<hour>\d{1,2})
+    (?: :(?P<minute>\d\d) (?: :(?P<second>\d\d) (?:[.,](?P<part>\d{1,9}))? )? | h(?P<french>\d\d) ) (?![\d:])
+    (?: \s*(?P<half>[ap])\.?\s?m\b\.? )?
+    (?: (?: \s*(?:gmt|utc)?\s*(?P<zone>[+-]\d\d:?\d\d) | \s*(?:gmt|utc)(?P<short>[+-]\d{1,2}) ) (?!\d)
+        (?: \s*\([^()]*\)$ | \s[a-z]{3,4}$ )? )?    # some name the zone once more, in words
+    """,
+    re.VERBOSE | re.ASCII,
+)
+_YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})([-/.])(\d\d?)\2(\d\d?)(?!\d)", re.ASCII)
+_YEAR_LAST = re.compile(r"(?<!\d)(\d\d?)([-/.])(\d\d?)\2(\d{4})(?!\d)", re.ASCII)
+_TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+|\S")
+
+
+def _written(text: str) -> date | None:
+    """A date as RFC 822, content management systems and people write it. Raises ValueError or gives None in doubt.
+
+    Every word of it must be understood: what is left over ("updated", "3 hours ago") could change the meaning.
+    """
+    if match := _COMPACT.fullmatch(text):
+        return _iso_8601(f"{match[1]}t{match[2]}")
+    text = _CJK.sub(r"\1-\2-\3 ", text)
+    times = list(_TIME.finditer(text))
+    if len(times) > 1:
+        return None
+    if times:
+        text = f"{text[: times[0].start()]} {text[times[0].end() :]}"
+    day, rest = _numeric(text)
+    words = [token for token in _TOKEN.findall(rest) if token[0] not in ",.-/|·•–—()"]
+    zones = [word for word in words if word in _ZONES]
+    words = [word for word in words if word not in _ZONES and word not in _FILLERS]
+    if day is None:
+        day, words = _named(words, timed=bool(times))
+    if day is None or len(zones) > 1 or not all(word in _WEEKDAYS for word in words) or len(words) > 1:
+        return None
+    if not times:
+        return day
+    return _timed(day, times[0], zones[0] if zones else "z")
+
+
+def _timed(day: date, match: re.Match[str], name: str) -> datetime:
+    hour = int(match["hour"])
+    if match["half"]:
+        if not 1 <= hour <= 12:
+            raise ValueError(match[0])
+        hour = hour % 12 + (12 if match["half"] == "p" else 0)
+    short = match["short"]  # GMT+2
+    zone = match["zone"] or (f"{short[0]}{short[1:]:0>2}" if short else name)
+    return _at(day, str(hour), match["minute"] or match["french"], match["second"], match["part"], _offset(zone))
+
+
+def _numeric(text: str) -> tuple[date | None, str]:
+    """The date in digits and what stands around it; the text itself where there is none."""
+    if match := _YEAR_FIRST.search(text):
+        year, month, day = int(match[1]), int(match[3]), int(match[4])
+    elif match := _YEAR_LAST.search(text):
+        first, second, year = int(match[1]), int(match[3]), int(match[4])
+        if first <= 12 and second <= 12 and first != second:  # the third of April or the fourth of March
+            raise ValueError(match[0])
+        month, day = (first, second) if second > 12 else (second, first)
+    else:
+        return None, text
+    return date(year, month, day), f"{text[: match.start()]} {text[match.end() :]}"
+
+
+def _named(words: list[str], *, timed: bool) -> tuple[date | None, list[str]]:
+    """The date with a month by name and the words that are left."""
+    months = [word for word in words if word in _MONTHS]
+    if len(months) > 1:  # "mar. 24 mai": Tuesday, not March
+        months = [word for word in months if word not in _WEEKDAYS]
+    numbers = [word for word in words if word.isdecimal()]
+    if len(months) != 1 or len(numbers) != 2 or not all(number.isascii() for number in numbers):
+        return None, words
+    day, year = sorted(numbers, key=len) if 4 in map(len, numbers) else numbers
+    others = [word for word in words if word not in months and word not in numbers]
+    if len(day) > 2 or len(year) not in (2, 4):
+        return None, words
+    if len(year) == 2:
+        if not timed or words.index(months[0]) < words.index(day):  # only RFC 822 writes years so without doubt
+            return None, words
+        year = f"{'20' if int(year) < 50 else '19'}{year}"
+    return date(int(year), _MONTHS[months[0]], int(day)), others
