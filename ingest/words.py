@@ -1,0 +1,47 @@
+"""Text that every store and every terminal can hold."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# C0 but tab and line feed, DEL, C1. NEL (U+0085) is among them: as a line break it becomes one.
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_PAIRS = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+# What turns the direction of the text around it, so that a title can read as another one. The marks U+200E and U+200F
+# stay: honest Arabic and Hebrew headlines carry them, and they move nothing but neutral signs.
+_OVERRIDES = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_NOTHING = re.compile("[\u200b\ufeff\u2060\u00ad\ufff9-\ufffb]+")  # invisible, and in the way of every comparison
+
+
+def sane(text: str, limit: int) -> str:
+    """`text` in NFC without control characters but line feed and tab, at most `limit` code points.
+
+    All kinds of line ends become line feeds, halves of surrogate pairs that belong together become their character,
+    lone ones U+FFFD. The cut never stands before a combining mark.
+    """
+    text = text[: 4 * limit + 64]  # NFC may shrink a text, by a factor of three at the most; this bounds the work
+    text = _PAIRS.sub(_join, text)
+    text = _SURROGATES.sub("\ufffd", text)
+    text = _CONTROLS.sub("", _BREAKS.sub("\n", text))
+    text = unicodedata.normalize("NFC", text)
+    if len(text) <= limit:
+        return text
+    end = limit
+    while end > max(0, limit - 32) and unicodedata.combining(text[end]):
+        end -= 1
+    return text[:end]
+
+
+def one_line(text: str, limit: int) -> str:
+    """`text` as one line fit for titles, names and log lines: `sane`, every run of whitespace a single blank, no
+    characters that turn the direction of text, none that are invisible."""
+    text = text[: 16 * limit + 1024]  # a title after kilobytes of blanks is no title
+    text = _OVERRIDES.sub("", _NOTHING.sub("", _BREAKS.sub(" ", text)))
+    return sane(" ".join(text.split()), limit).strip()
+
+
+def _join(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")

@@ -1,0 +1,64 @@
+"""Text comes out in a form that every store and every terminal can hold."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest import words
+
+anything = st.text(alphabet=st.characters(codec=None, categories=None), max_size=200)
+
+
+@pytest.mark.parametrize(
+    ("dirty", "clean"),
+    [
+        ("a\x00b\x08c\x1b[31md\x7f", "abc[31md"),
+        ("one\r\ntwo\rthree\x0bfour\u2028five\x85six", "one\ntwo\nthree\nfour\nfive\nsix"),
+        ("tab\tstays\n", "tab\tstays\n"),
+        ("cafe\u0301", "café"),
+        ("lone \ud800 half", "lone \ufffd half"),
+        ("pair \ud83d\ude00", "pair 😀"),
+        ("中文 שלום", "中文 שלום"),
+    ],
+)
+def test_sane(dirty: str, clean: str) -> None:
+    assert words.sane(dirty, 1000) == clean
+
+
+def test_sane_counts_code_points_and_does_not_behead_an_accent() -> None:
+    assert words.sane("😀" * 10, 4) == "😀" * 4
+    assert words.sane("abcx\u0332\u0333", 5) == "abc"  # x with two marks is one letter: all of it or nothing
+
+
+@pytest.mark.parametrize(
+    ("dirty", "clean"),
+    [
+        ("  Aid \n\t convoy\u00a0reaches  ", "Aid convoy reaches"),
+        ("safe\u202egpj.exe\u202c", "safegpj.exe"),
+        ("\ufeffzero\u200bwidth\u00ad", "zerowidth"),
+        ("line\r\nINFO forged", "line INFO forged"),
+        ("می\u200cخواهم", "می\u200cخواهم"),  # Persian needs its zero-width non-joiner
+    ],
+)
+def test_one_line(dirty: str, clean: str) -> None:
+    assert words.one_line(dirty, 1000) == clean
+
+
+@given(anything, st.integers(1, 60))
+def test_sane_holds_its_promises(text: str, limit: int) -> None:
+    out = words.sane(text, limit)
+    assert len(out) <= limit
+    assert unicodedata.is_normalized("NFC", out)
+    assert not [c for c in out if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
+    assert words.sane(out, limit) == out
+
+
+@given(anything, st.integers(1, 60))
+def test_one_line_holds_its_promises(text: str, limit: int) -> None:
+    out = words.one_line(text, limit)
+    assert len(out) <= limit
+    assert out == " ".join(out.split())
+    assert words.one_line(out, limit) == out
+    out.encode("utf-8")
