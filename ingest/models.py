@@ -91,19 +91,20 @@ class FeedState:
     moved: int = 0  # how often in a row
     moving_since: datetime | None = None
     body: str | None = None  # digest of the last body, to notice one that never changes its ETag
+    whole: datetime | None = None  # the last answer that was a feed with a body, not a 304
     known: Mapping[str, str] = field(default_factory=dict)  # entry key → digest of what the feed said of it
 
     def to_json(self) -> dict[str, Any]:
         record = {name: getattr(self, name) for name in self.__slots__}
         record["known"] = dict(self.known)
-        for name in ("polled", "due", "moving_since"):
+        for name in ("polled", "due", "moving_since", "whole"):
             record[name] = dates.iso(record[name]) if record[name] else None
         return record
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> FeedState:
         plain = {name: record[name] for name in cls.__slots__}
-        for name in ("polled", "due", "moving_since"):
+        for name in ("polled", "due", "moving_since", "whole"):
             plain[name] = dates.instant(plain[name]) if plain[name] else None
         return cls(**plain)
 
