@@ -1,0 +1,504 @@
+"""The embedded store: SQLite with FTS5, one file, write-ahead log.
+
+Any number of processes may use the file at once, and any number of threads one SqliteStore: every thread has its own
+connection. Readers are never blocked; a writer waits for another writer's transaction.
+"""
+# ruff: noqa: S608  # SQL is put together from this file's own words; what comes from outside is bound
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import apsw
+import numpy as np
+import orjson
+
+from ingest import dates
+from ingest.errors import LeaseLost
+from ingest.models import Feed, FeedState, Fingerprint, FullText, Head, Link, Story, WantedPage, Window
+from ingest.store import Booking, Found, Hit, Lease, Query, Slice, Store, rows, sqlite_file, typed
+from ingest.store.terms import indexed
+
+# A lease that was not renewed for so long is taken over; a live publisher that asked so recently goes first (seconds).
+LEASE_SECONDS = 30.0
+WAITING_SECONDS = 5.0
+
+# A word in the title counts as much as several in the text.
+_RANK = "bm25(words, 5.0, 1.0, 1.0)"
+_STORY = ", ".join(f"s.{name.strip()}" for name in rows.COLUMNS.split(","))
+_PLACES = ", ".join("?" * (len(rows.COLUMNS.split(",")) + 1))
+_UPDATES = ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in rows.COLUMNS.split(",")[1:])
+_UPSERT = f"INSERT INTO stories (nr, {rows.COLUMNS}) VALUES ({_PLACES}) ON CONFLICT (nr) DO UPDATE SET {_UPDATES}"
+# Connections that a forked process got from its parent: kept, so that they are never closed here.
+_INHERITED: list[apsw.Connection] = []
+
+
+class SqliteStore(Store):
+    """The port's contract (ingest/store/__init__.py) on a file. `clock` gives seconds since 1970, for the lease."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._forget()
+        sqlite_file.prepare(path)
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._local = threading.local()
+        self._opened: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()  # a thread that ends closes its own
+
+    def close(self) -> None:
+        """Close the connections of all threads; a call after it opens a new one."""
+        opened = list(self._opened)
+        self._forget()
+        with sqlite_file.faults(self._path):
+            for connection in opened:
+                connection.close()
+
+    def _connection(self) -> apsw.Connection:
+        """The connection of this thread."""
+        if self._process != os.getpid():  # forked: SQLite forbids to use, and even to close, what came along
+            _INHERITED.extend(self._opened)
+            self._forget()
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = sqlite_file.connect(self._path)
+            self._opened.add(connection)
+        return connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[apsw.Connection]:
+        """One state of the store, whatever is written meanwhile."""
+        with sqlite_file.faults(self._path), sqlite_file.transaction(self._connection(), "DEFERRED") as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[apsw.Connection]:
+        with sqlite_file.faults(self._path), sqlite_file.transaction(self._connection()) as connection:
+            yield connection
+
+    # feeds and their state -------------------------------------------------------------------------------------
+    def feeds(self) -> list[Feed]:
+        with self._reading() as connection:
+            return [_feed(doc) for (doc,) in connection.execute("SELECT doc FROM feeds ORDER BY url")]
+
+    def save_feeds(self, feeds: Iterable[Feed]) -> None:
+        values = [(feed.url, json.dumps(asdict(feed))) for feed in feeds]
+        with self._writing() as connection:
+            connection.executemany("INSERT OR REPLACE INTO feeds VALUES (?, ?)", values)
+
+    def remove_feed(self, url: str) -> bool:
+        with self._writing() as connection:
+            connection.execute("DELETE FROM feed_states WHERE url = ?", (_bound(url),))
+            connection.execute("DELETE FROM wanted WHERE feed = ?", (_bound(url),))
+            connection.execute("DELETE FROM feeds WHERE url = ?", (_bound(url),))
+            return connection.changes() > 0
+
+    def states(self, urls: Iterable[str]) -> dict[str, FeedState]:
+        with self._reading() as connection:
+            found = connection.execute(f"SELECT url, doc FROM feed_states WHERE {_among('url')}", (_list(urls),))
+            return {url: FeedState.from_json(json.loads(doc)) for url, doc in found}
+
+    def save_states(self, states: Iterable[FeedState]) -> None:
+        values = [(state.url, json.dumps(state.to_json())) for state in states]
+        with self._writing() as connection:
+            connection.executemany("INSERT OR REPLACE INTO feed_states VALUES (?, ?)", values)
+
+    def wanted(self, feeds: Iterable[str]) -> list[WantedPage]:
+        with self._reading() as connection:
+            sql = f"SELECT doc FROM wanted WHERE {_among('feed')} ORDER BY since, url"
+            return [WantedPage.from_json(json.loads(doc)) for (doc,) in connection.execute(sql, (_list(feeds),))]
+
+    def save_wanted(self, pages: Iterable[WantedPage], *, fetched: Iterable[str] = ()) -> None:
+        values = [(page.url, page.feed, rows.microseconds(page.since), json.dumps(page.to_json())) for page in pages]
+        with self._writing() as connection:
+            connection.executemany("INSERT OR REPLACE INTO wanted VALUES (?, ?, ?, ?)", values)
+            connection.execute(f"DELETE FROM wanted WHERE {_among('url')}", (_list(fetched),))
+
+    # the lease -------------------------------------------------------------------------------------------------
+    def lease(self, holder: str, *, live: bool) -> Lease | str:
+        """As the port says. A holder named "host:pid:anything" whose process is gone from this host counts as gone."""
+        now = self._clock()
+        with self._writing() as connection:
+            first = self._before(connection, holder, live, now)
+            if first is not None:
+                if live:
+                    connection.execute("INSERT OR REPLACE INTO waiting VALUES (?, ?)", (holder, now))
+                return first
+            connection.execute(
+                "DELETE FROM waiting WHERE holder = ? OR abs(? - asked) > ?", (holder, now, WAITING_SECONDS)
+            )
+            connection.execute("UPDATE lease SET holder = ?, token = token + 1, renewed = ?", (holder, now))
+            return Lease(holder, connection.execute("SELECT token FROM lease").get)
+
+    def _before(self, connection: apsw.Connection, holder: str, live: bool, now: float) -> str | None:
+        """Who goes first, if anybody does. Distances in time count both ways: a clock may have been set back."""
+        held, renewed = connection.execute("SELECT holder, renewed FROM lease").get
+        if held not in (None, holder) and abs(now - renewed) < LEASE_SECONDS and not _is_gone(held):
+            return str(held)
+        if live:
+            return None
+        sql = "SELECT holder FROM waiting WHERE holder != ? AND abs(? - asked) < ? ORDER BY asked"
+        waiting = connection.execute(sql, (holder, now, WAITING_SECONDS))
+        return next((name for (name,) in waiting if not _is_gone(name)), None)
+
+    def renew(self, lease: Lease) -> None:
+        with self._writing() as connection:
+            self._hold(connection, lease)
+
+    def _hold(self, connection: apsw.Connection, lease: Lease) -> None:
+        """Renew the lease, or raise LeaseLost."""
+        sql = "UPDATE lease SET renewed = ? WHERE token = ? AND holder = ?"
+        connection.execute(sql, (self._clock(), lease.token, lease.holder))
+        if not connection.changes():
+            held = connection.execute("SELECT holder FROM lease").get
+            who = f"{held} took over from" if held else "the lease was given back by"
+            raise LeaseLost(f"{who} {lease.holder}.", subject=str(self._path), advice="Run the same thing again.")
+
+    def release(self, lease: Lease) -> None:
+        with self._writing() as connection:
+            sql = "UPDATE lease SET holder = NULL WHERE token = ? AND holder = ?"
+            connection.execute(sql, (lease.token, lease.holder))
+
+    # stories ---------------------------------------------------------------------------------------------------
+    def resolve(self, keys: Iterable[str]) -> dict[str, str]:
+        with self._reading() as connection:
+            return dict(connection.execute(f"SELECT key, id FROM aliases WHERE {_among('key')}", (_list(keys),)))
+
+    def get(self, ids: Iterable[str]) -> dict[str, Story]:
+        with self._reading() as connection:
+            found = connection.execute(f"SELECT {_STORY} FROM stories s WHERE {_among('s.id')}", (_list(ids),))
+            return {row[0]: rows.unpack(row) for row in found}
+
+    def heads(self, ids: Iterable[str]) -> dict[str, Head]:
+        sql = f"SELECT id, published, first_seen, cluster, lead FROM stories WHERE {_among('id')}"
+        with self._reading() as connection:
+            return {
+                row[0]: Head(row[0], row[1], dates.instant(row[2]), row[3], bool(row[4]))
+                for row in connection.execute(sql, (_list(ids),))
+            }
+
+    def window(self, since: datetime, until: datetime) -> Window:
+        """As the port says; both ends count in whole seconds, rounded down, as instants do."""
+        sql = """SELECT s.id, s.instant, f.numbers, f.shingles FROM stories s JOIN fingerprints f ON f.nr = s.nr
+                 WHERE s.instant BETWEEN ? AND ? ORDER BY s.instant, s.id"""
+        ids, instants, fingerprints = [], [], []
+        with self._reading() as connection:
+            for ident, instant, numbers, shingles in connection.execute(
+                sql, (rows.seconds(since), rows.seconds(until))
+            ):
+                ids.append(ident)
+                instants.append(instant)
+                fingerprints.append(rows.unpack_fingerprint(numbers, shingles))
+            links = _links(connection, ids)
+        return Window(tuple(ids), np.array(instants, dtype=np.int64), tuple(fingerprints), tuple(links))
+
+    def links(self, ids: Iterable[str]) -> list[Link]:
+        with self._reading() as connection:
+            return _links(connection, list(ids))
+
+    def write(self, slice_: Slice, lease: Lease) -> None:
+        with self._writing() as connection:
+            self._hold(connection, lease)
+            _write_stories(connection, slice_)
+            connection.executemany("INSERT OR REPLACE INTO aliases VALUES (?, ?)", slice_.aliases.items())
+            connection.executemany("DELETE FROM links WHERE a = ? AND b = ?", map(sorted, slice_.unlinked))
+            connection.executemany(
+                "INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?, ?)", map(rows.pack_link, slice_.links)
+            )
+            connection.executemany(
+                "UPDATE stories SET cluster = ?1, lead = ?2 WHERE id = ?3 AND (cluster != ?1 OR lead != ?2)",
+                [(cluster, lead, ident) for ident, (cluster, lead) in slice_.clusters.items()],
+            )
+            if slice_.booking:
+                _write_booking(connection, slice_.booking)
+
+    def bookings(self, files: Iterable[str] | None = None) -> dict[str, Booking]:
+        where = "1" if files is None else _among("file")
+        sql = f"SELECT file, version, run, done, complete, counts, reasons FROM bookings WHERE {where} ORDER BY file"
+        with self._reading() as connection:
+            found = connection.execute(sql, () if files is None else (_list(files),))
+            return {row[0]: _booking(row) for row in found}
+
+    # readers ---------------------------------------------------------------------------------------------------
+    def search(self, query: Query) -> Found:
+        asked = typed.read(query.text)
+        where = _Where(query, asked)
+        limit = max(0, query.limit), max(0, query.offset)
+        with self._reading() as connection:
+            total = connection.execute(f"SELECT count(*) {where.matching}", where.values).get
+            ranked = f"SELECT s.nr, {where.score} AS score {where.matching} ORDER BY {where.order} LIMIT ? OFFSET ?"
+            best = connection.execute(ranked, (*where.values, *limit)).fetchall()
+            return Found(total, _hits(connection, best, asked))
+
+    def export(self, query: Query) -> Iterator[Story]:
+        """As the port says: the store as it is when the first story is taken. Close the iterator when leaving early;
+        as long as it is open, the log of what is written meanwhile grows."""
+        where = _Where(query, typed.read(query.text))
+        with sqlite_file.faults(self._path):
+            connection = sqlite_file.connect(self._path)
+            try:
+                sql = f"SELECT {_STORY} FROM stories s WHERE {where.selecting} ORDER BY s.id"
+                for row in connection.execute(sql, where.values):
+                    yield rows.unpack(row)
+            finally:
+                connection.close(True)
+
+    def count(self, query: Query, by: str) -> dict[str, int]:
+        where = _Where(query, typed.read(query.text))
+        with self._reading() as connection:
+            return dict(connection.execute(_counting(by, where.selecting), where.values))
+
+    def largest_clusters(self, limit: int) -> list[tuple[str, int]]:
+        sql = """SELECT cluster, count(*) AS stories FROM stories GROUP BY cluster HAVING stories > 1
+                 ORDER BY stories DESC, cluster LIMIT ?"""
+        with self._reading() as connection:
+            return [(cluster, stories) for cluster, stories in connection.execute(sql, (max(0, limit),))]
+
+    def info(self) -> Mapping[str, Any]:
+        with self._reading() as connection:
+            return {
+                "kind": "sqlite",
+                "where": str(self._path),
+                "version": sqlite_file.SCHEMA,
+                "engine": f"SQLite {apsw.sqlite_lib_version()}",
+                "stories": connection.execute("SELECT count(*) FROM stories").get,
+                "bytes": connection.execute(
+                    "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+                ).get,
+            }
+
+
+# asking ----------------------------------------------------------------------------------------------------------
+class _Where:
+    """A query as SQL over `stories s`.
+
+    `selecting` is a condition on s; `matching` is FROM and WHERE, with the full-text table joined where words are
+    asked for, so that `score` can rank (lowest first; without words there is none). `values` fit both.
+    """
+
+    def __init__(self, query: Query, asked: typed.Typed) -> None:
+        self._conditions: list[str] = []
+        self.values: tuple[Any, ...] = ()
+        required = " AND ".join(map(_matched, asked.required))
+        if required:
+            self.values += (required,)
+        if asked.hopeless:
+            self._add("0")
+        for clause in asked.excluded:
+            self._add("s.nr NOT IN (SELECT rowid FROM words WHERE words MATCH ?)", _matched(clause))
+        self._filter(query)
+        rest = " AND ".join(self._conditions) or "1"
+        self.score = _RANK if required else "0.0"
+        self.order = ("score, " if required else "") + "s.instant DESC, s.id"
+        self.selecting = f"s.nr IN (SELECT rowid FROM words WHERE words MATCH ?) AND {rest}" if required else rest
+        joined = "words JOIN stories s ON s.nr = words.rowid WHERE words MATCH ? AND" if required else "stories s WHERE"
+        self.matching = f"FROM {joined} {rest}"
+
+    def _filter(self, query: Query) -> None:
+        if query.topics:
+            topics = f"SELECT nr FROM story_topics WHERE {_among('topic')}"
+            self._add(f"s.nr IN ({topics})", _list(query.topics))
+        if query.sources:
+            self._add(_among("s.source"), _list(query.sources))
+        if query.languages:
+            self._add(_among("s.language"), _list(query.languages))
+        if query.since:
+            self._add("s.instant >= ?", rows.seconds(query.since))
+        if query.until:
+            self._add("s.instant < ?", rows.seconds(query.until))
+        if query.cluster is not None:
+            self._add("s.cluster = ?", _bound(query.cluster))
+        if query.leads_only:
+            self._add("s.lead")
+
+    def _add(self, condition: str, *values: Any) -> None:
+        self._conditions.append(condition)
+        self.values += values
+
+
+def _matched(clause: typed.Clause) -> str:
+    """A clause in FTS5's language."""
+    phrase = '"' + " ".join(clause.terms).replace('"', '""') + '"'
+    return f"({phrase} *)" if clause.prefix else f"({{title text}} : {phrase})"
+
+
+def _hits(connection: apsw.Connection, best: Sequence[tuple[Any, ...]], asked: typed.Typed) -> list[Hit]:
+    numbers = orjson.dumps([nr for nr, _ in best]).decode()
+    found = {
+        nr: row
+        for nr, *row in connection.execute(f"SELECT nr, {_STORY} FROM stories s WHERE {_among('s.nr')}", (numbers,))
+    }
+    stories = [(rows.unpack(found[nr]), score) for nr, score in best]
+    clusters = _list({story.cluster for story, _ in stories})
+    sql = f"SELECT cluster, count(*) FROM stories WHERE {_among('cluster')} GROUP BY cluster"
+    sizes = dict(connection.execute(sql, (clusters,)))
+    return [_hit(story, score, sizes[story.cluster] - 1, asked) for story, score in stories]
+
+
+def _hit(story: Story, score: float | None, copies: int, asked: typed.Typed) -> Hit:
+    shown = typed.snippet(story.content.text, asked.required)
+    return Hit(story, -score if score else 0.0, shown.text, shown.marks, copies)
+
+
+def _counting(by: str, where: str) -> str:
+    """The SQL that counts by something. Raises ValueError for what the port does not name."""
+    if by == "day":
+        day = "CASE WHEN s.dated THEN date(s.instant, 'unixepoch') ELSE '' END"
+        return f"SELECT {day} AS day, count(*) FROM stories s WHERE {where} GROUP BY day ORDER BY day"
+    most = "GROUP BY name ORDER BY stories DESC, name"
+    if by in ("source", "language"):
+        return f"SELECT coalesce(s.{by}, '') AS name, count(*) AS stories FROM stories s WHERE {where} {most}"
+    if by in ("topic", "main_topic"):
+        topics = f"story_topics t ON t.nr = s.nr WHERE {where} AND {'t.main' if by == 'main_topic' else 1}"
+        return f"SELECT t.topic AS name, count(*) AS stories FROM stories s JOIN {topics} {most}"
+    raise ValueError(f"cannot count by {by!r}")
+
+
+def _among(column: str) -> str:
+    return f"{column} IN (SELECT value FROM json_each(?))"
+
+
+def _list(values: Iterable[str]) -> str:
+    """Any number of values as one bound value, for `_among`; json escapes what UTF-8 cannot hold."""
+    return json.dumps(list(values))
+
+
+def _bound(value: str) -> str:
+    """What a person typed, fit to be bound: a lone surrogate matches nothing."""
+    return value.encode("utf-8", "replace").decode()
+
+
+# writing ---------------------------------------------------------------------------------------------------------
+def _write_stories(connection: apsw.Connection, slice_: Slice) -> None:
+    changed = {story.id: story for story in slice_.stories}
+    stories = {**{story.id: story for story in slice_.touched}, **changed}
+    known = _known(connection, list(stories))
+    numbers = _numbers(connection, stories, known)
+    packed = [(numbers[ident], *rows.pack(story)) for ident, story in stories.items()]
+    connection.executemany(_UPSERT, packed)
+    fresh = [story for ident, story in stories.items() if ident not in known]
+    again = [story for ident, story in changed.items() if ident in known]
+    _write_words(connection, numbers, fresh, [story for story in again if known[story.id][1:] != _texts(story)])
+    _write_topics(connection, numbers, fresh, again)
+    _write_fingerprints(connection, slice_.fingerprints, numbers)
+
+
+def _numbers(connection: apsw.Connection, stories: Iterable[str], known: Mapping[str, Any]) -> dict[str, int]:
+    """Their numbers, also for those that are new."""
+    following = itertools.count(connection.execute("SELECT coalesce(max(nr), 0) + 1 FROM stories").get)
+    return {ident: known[ident][0] if ident in known else next(following) for ident in stories}
+
+
+def _texts(story: Story) -> tuple[str | None, str]:
+    return story.content.title, story.content.text
+
+
+def _known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[int, str | None, str]]:
+    """Which of these stories are there: id → (nr, title, text)."""
+    sql = f"SELECT id, nr, title, text FROM stories WHERE {_among('id')}"
+    return {ident: (nr, title, text) for ident, nr, title, text in connection.execute(sql, (_list(ids),))}
+
+
+def _write_words(
+    connection: apsw.Connection, numbers: Mapping[str, int], fresh: Sequence[Story], again: Sequence[Story]
+) -> None:
+    connection.executemany("DELETE FROM words WHERE rowid = ?", [(numbers[story.id],) for story in again])
+    connection.executemany(
+        "INSERT INTO words (rowid, title, text, forms) VALUES (?, ?, ?, ?)",
+        ((numbers[story.id], *_words(story)) for story in (*fresh, *again)),
+    )
+
+
+def _words(story: Story) -> tuple[str, str, str]:
+    title, forms = indexed(story.content.title or "")
+    text, more = indexed(story.content.text)
+    return title, text, " ".join(sorted(forms | more))
+
+
+def _write_topics(
+    connection: apsw.Connection, numbers: Mapping[str, int], fresh: Sequence[Story], again: Sequence[Story]
+) -> None:
+    connection.executemany("DELETE FROM story_topics WHERE nr = ?", [(numbers[story.id],) for story in again])
+    connection.executemany(
+        "INSERT OR REPLACE INTO story_topics VALUES (?, ?, ?)",
+        [
+            (topic, numbers[story.id], topic in story.content.tags.main_topics)
+            for story in (*fresh, *again)
+            for topic in story.content.tags.topics
+        ],
+    )
+
+
+def _write_fingerprints(
+    connection: apsw.Connection, fingerprints: Mapping[str, Fingerprint], numbers: Mapping[str, int]
+) -> None:
+    others = _known(connection, [ident for ident in fingerprints if ident not in numbers])
+    every = {**numbers, **{ident: nr for ident, (nr, _, _) in others.items()}}
+    connection.executemany(
+        "INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?)",
+        (
+            (every[ident], *rows.pack_fingerprint(fingerprint))
+            for ident, fingerprint in fingerprints.items()
+            if ident in every
+        ),
+    )
+
+
+def _write_booking(connection: apsw.Connection, booking: Booking) -> None:
+    counts = json.dumps({feed: dict(outcomes) for feed, outcomes in booking.counts.items()})
+    connection.execute(
+        "INSERT OR REPLACE INTO bookings VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            booking.file,
+            booking.version,
+            booking.run,
+            booking.done,
+            booking.complete,
+            counts,
+            json.dumps(dict(booking.reasons)),
+        ),
+    )
+
+
+# reading ---------------------------------------------------------------------------------------------------------
+def _links(connection: apsw.Connection, ids: Sequence[str]) -> list[Link]:
+    sql = f"SELECT * FROM links WHERE {_among('a')} UNION SELECT * FROM links WHERE {_among('b')} ORDER BY 1, 2"
+    listed = _list(ids)
+    return [rows.unpack_link(row) for row in connection.execute(sql, (listed, listed))]
+
+
+def _booking(row: Sequence[Any]) -> Booking:
+    file, version, run, done, complete, counts, reasons = row
+    return Booking(file, version, run, done, bool(complete), json.loads(counts), json.loads(reasons))
+
+
+def _feed(doc: str) -> Feed:
+    record = json.loads(doc)
+    return Feed(**{**record, "full_text": FullText(record["full_text"])})
+
+
+def _is_gone(holder: str) -> bool:
+    """Whether the process that calls itself "host:pid:…" ran on this host and has ended."""
+    host, pid, *_ = [*holder.rsplit(":", 2), ""]
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,224 @@
+"""The file of the embedded store: its tables, how it is opened, and what its faults mean.
+
+Any SQLite program can read it: `stories` holds one row a story with its current title and text as they are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from ingest.errors import StoreGone
+
+SCHEMA = 1
+# Says that a file is ours ("stry"), so that another program's database is not filled with our tables.
+APPLICATION = 0x73747279
+# A writer waits this long for another one's transaction; a slice takes about a second.
+BUSY_SECONDS = 30.0
+
+# Narrow columns come first: the long ones lie on pages of their own that counting never reads. The first index
+# answers windows, lists and counts without the table. `words` is filled with terms of our own making (terms.py),
+# so its tokenizer only splits at blanks: what may stand in a term besides letters and digits is named.
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE stories (
+    nr INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    instant INTEGER NOT NULL,      -- published, else first seen: seconds since 1970, UTC
+    dated INTEGER NOT NULL,        -- whether published is known
+    lead INTEGER NOT NULL,
+    cluster TEXT NOT NULL,
+    source TEXT,
+    language TEXT,
+    published TEXT,
+    first_seen TEXT NOT NULL,
+    indexed TEXT NOT NULL,
+    rewritten_from TEXT,
+    title TEXT,
+    text TEXT NOT NULL,
+    doc TEXT NOT NULL,             -- JSON: the rest
+    versions BLOB                  -- older texts: JSON, compressed by zstd
+);
+CREATE INDEX stories_by_instant ON stories (instant, id, dated, lead, cluster, source, language);
+CREATE INDEX stories_by_cluster ON stories (cluster);
+CREATE TABLE story_topics (
+    topic TEXT NOT NULL,
+    nr INTEGER NOT NULL REFERENCES stories,
+    main INTEGER NOT NULL,
+    PRIMARY KEY (topic, nr)
+) WITHOUT ROWID;
+CREATE INDEX topics_of_story ON story_topics (nr);
+CREATE VIRTUAL TABLE words USING fts5 (
+    title, text, forms,
+    content = '', contentless_delete = 1, tokenize = "ascii tokenchars '!#$%&()*+,-./:;<=>?@[\\]^_`{|}~'''"
+);
+INSERT INTO words (words, rank) VALUES ('hashsize', 16777216);
+CREATE TABLE fingerprints (
+    nr INTEGER PRIMARY KEY REFERENCES stories,
+    numbers TEXT,                  -- JSON
+    shingles BLOB NOT NULL         -- uint64, little-endian, ascending
+);
+CREATE TABLE aliases (key TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE links (
+    a TEXT NOT NULL,
+    b TEXT NOT NULL,
+    share REAL NOT NULL,
+    hours REAL NOT NULL,
+    numbers TEXT,                  -- JSON
+    PRIMARY KEY (a, b)
+) WITHOUT ROWID;
+CREATE INDEX links_by_b ON links (b);
+CREATE TABLE feeds (url TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE feed_states (url TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE wanted (url TEXT PRIMARY KEY, feed TEXT NOT NULL, since INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX wanted_by_feed ON wanted (feed);
+CREATE TABLE bookings (
+    file TEXT PRIMARY KEY,
+    version TEXT NOT NULL,
+    run TEXT NOT NULL,
+    done INTEGER NOT NULL,
+    complete INTEGER NOT NULL,
+    counts TEXT NOT NULL,
+    reasons TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE lease (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    holder TEXT,
+    token INTEGER NOT NULL,
+    renewed REAL NOT NULL
+);
+INSERT INTO lease VALUES (1, NULL, 0, 0);
+CREATE TABLE waiting (holder TEXT PRIMARY KEY, asked REAL NOT NULL) WITHOUT ROWID;
+"""
+
+# Version → what turns its tables into those of the next one, inside a transaction.
+MIGRATIONS: dict[int, Callable[[apsw.Connection], None]] = {}
+
+
+@contextmanager
+def faults(path: Path) -> Iterator[None]:
+    """Turns SQLite's errors into StoreGone: one sentence and what to do."""
+    try:
+        yield
+    except apsw.Error as error:
+        message, advice = _said(error)
+        raise StoreGone(message, subject=str(path), advice=advice) from error
+
+
+def _said(error: apsw.Error) -> tuple[str, str]:
+    match error:
+        case apsw.BusyError() | apsw.LockedError():
+            return (
+                f"another program has locked the database for {BUSY_SECONDS:.0f} seconds.",
+                "Close it, or wait until it is done, and run this again.",
+            )
+        case apsw.NotADBError():
+            return "this file is not a database.", "Move it away, then run `sitrep publish` to fill a new one."
+        case apsw.CorruptError():
+            return "the database is damaged.", "Move it away, then run `sitrep publish` to fill a new one."
+        case apsw.FullError():
+            return "the disk is full.", "Make room and run this again; nothing that was written is lost."
+        case apsw.ReadOnlyError() | apsw.PermissionsError():
+            return "the database cannot be written.", "Check the rights of the file and its folder."
+        case apsw.CantOpenError():
+            return "the database cannot be opened.", "Check that its folder exists and may be written."
+        case apsw.IOError():
+            return f"reading or writing the database failed ({error}).", "Check the disk and run this again."
+    return f"the database refused ({type(error).__name__}: {error}).", "Run this again; if it stays, report it."
+
+
+def connect(path: Path) -> apsw.Connection:
+    """A connection to a store that is there (`prepare`). Raises apsw's errors."""
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
+    connection.pragma("foreign_keys", True)
+    # FULL syncs the log at each commit: what was acknowledged survives a power cut, not only a kill. It costs one
+    # sync for a slice of hundreds of stories.
+    connection.pragma("synchronous", "FULL")
+    connection.pragma("cache_size", -65536)
+    connection.pragma("temp_store", "MEMORY")
+    return connection
+
+
+def prepare(path: Path) -> None:
+    """Make the store's tables where there are none, bring older ones up to date.
+
+    Raises StoreGone, naming the file, where it is something else or was written by a newer Sitrep.
+    """
+    with faults(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            advice = "Check the rights of the folder, or set SITREP_HOME."
+            raise StoreGone(
+                f"its folder cannot be made ({error.strerror}).", subject=str(path), advice=advice
+            ) from error
+        connection = connect(path)
+        try:
+            if _version(connection, path) < SCHEMA:
+                _use_wal(connection)
+                _bring_up_to_date(connection, path)
+        finally:
+            connection.close()
+
+
+def _version(connection: apsw.Connection, path: Path) -> int:
+    """The version of the tables, 0 where there are none."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    if not tables:
+        return 0
+    if connection.pragma("application_id") != APPLICATION or "meta" not in tables:
+        raise StoreGone(
+            "this is another program's database.", subject=str(path), advice="Move it away, or set SITREP_HOME."
+        )
+    version = int(connection.execute("SELECT value FROM meta WHERE key = 'schema'").get)
+    if version > SCHEMA:
+        raise StoreGone(
+            f"a newer Sitrep wrote this store (version {version}, this one knows {SCHEMA}).",
+            subject=str(path),
+            advice="Upgrade Sitrep, or move the file away and run `sitrep publish` to fill a new one.",
+        )
+    return version
+
+
+def _use_wal(connection: apsw.Connection) -> None:
+    # Changing the mode does not wait for a lock by itself when two processes open a new file at once.
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _bring_up_to_date(connection: apsw.Connection, path: Path) -> None:
+    with transaction(connection):
+        version = _version(connection, path)  # again: another process may have been faster
+        if version == 0:
+            connection.execute(_TABLES)
+            connection.pragma("application_id", APPLICATION)
+            version = SCHEMA
+        while version < SCHEMA:
+            MIGRATIONS[version](connection)
+            version += 1
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (version,))
+
+
+@contextmanager
+def transaction(connection: apsw.Connection, kind: str = "IMMEDIATE") -> Iterator[apsw.Connection]:
+    """All of it or nothing. "IMMEDIATE" to write, "DEFERRED" to read one state of the store."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:  # a full disk rolls back by itself
+            connection.execute("ROLLBACK")

@@ -1,0 +1,136 @@
+"""What a word is: the same for every store, for indexing, for asking and for marking.
+
+Words are those of UAX #29, lower case, accents folded, with English stems. Scripts that are written without blanks
+(Chinese, Japanese, Thai …) and Korean give one term a character: asked for in a row, they find any part of a text.
+"U.S." is the term `u.s`, "78,000" is `78,000`, "Kyiv's" and "l'Ukraine" lose what hangs on them.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple, cast
+
+import apsw
+import apsw.unicode
+
+# Longer words are cut: the limit of Elasticsearch's standard tokenizer, and far below FTS5's of 32 KiB.
+LONGEST = 255
+# A cache of words keeps about 200 bytes for each: 20 MB. English news uses about 50,000 different words a day.
+_REMEMBERED = 100_000
+
+_SINGLE = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
+)
+_ELISION = re.compile(r"(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoqu|un|all|dall|dell|nell|sull|coll|gl)'(?=\w{2})")
+_LETTERS = str.maketrans(
+    {
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "ł": "l",
+        "ħ": "h",
+        "ı": "i",
+        "‘": "'",
+        "’": "'",
+        "ʼ": "'",
+        "ـ": None,  # tatweel only stretches an Arabic word
+    }
+)
+
+
+class Word(NamedTuple):
+    """A word where it stands, in code points, and the terms that it gives (mostly one)."""
+
+    start: int
+    end: int
+    terms: tuple[str, ...]
+    forms: tuple[str, ...]
+
+
+def words(text: str) -> Iterator[Word]:
+    """The words of a text, in order. `forms` are its terms before they were stemmed."""
+    terms = _terms()
+    # its annotation forgets the offsets
+    spans = cast(Iterator[tuple[int, int, str]], apsw.unicode.word_iter_with_offsets(text))
+    for start, end, word in spans:
+        stems, forms = terms[word]
+        if stems:
+            yield Word(start, end, tuple(stems.split(" ")), tuple(forms.split(" ")))
+
+
+def indexed(text: str) -> tuple[str, set[str]]:
+    """The terms of a text with blanks between them, and the forms that stemming changed."""
+    terms = _terms()
+    found = [terms[word] for word in apsw.unicode.word_iter(text)]
+    return " ".join([stems for stems, _ in found if stems]), {forms for stems, forms in found if forms != stems}
+
+
+def folded(word: str) -> str:
+    """Lower case without accents, compatibility forms made plain; only scripts whose marks are accents lose them."""
+    if word.isascii():
+        return word.lower()
+    plain = unicodedata.normalize("NFKC", word).casefold()
+    return "".join(_unmarked(char) for char in plain).translate(_LETTERS)
+
+
+@cache
+def _unmarked(char: str) -> str:
+    # Latin, Greek, Cyrillic, Hebrew and Arabic; in Thai or Devanagari a mark is a vowel, in Japanese a consonant.
+    if ord(char) < 0x700 or 0x1E00 <= ord(char) < 0x2000:
+        return "".join(part for part in unicodedata.normalize("NFD", char) if not unicodedata.combining(part))
+    return char
+
+
+def _split(word: str) -> tuple[str, ...]:
+    """The bare forms in what UAX #29 calls a word."""
+    parts = _SINGLE.sub(r" \1 ", folded(word)).split()
+    return tuple(bare for bare in (_bare(part)[:LONGEST] for part in parts) if bare)
+
+
+def _bare(form: str) -> str:
+    if "'" not in form:
+        return form
+    return _ELISION.sub("", form.removesuffix("'s"), count=1)
+
+
+class _Terms(dict[str, tuple[str, str]]):
+    """Words as written → their terms and their forms, each joined by blanks."""
+
+    def __missing__(self, word: str) -> tuple[str, str]:
+        forms = _split(word)
+        pair = " ".join(map(_stem, forms)), " ".join(forms)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[word] = pair
+        return pair
+
+
+@cache
+def _terms() -> _Terms:
+    return _Terms()
+
+
+# SQLite's own Porter stemmer, word by word; a connection is used by one thread at a time.
+_stemming = threading.Lock()
+
+
+@cache
+def _porter() -> tuple[apsw.Connection, apsw.FTS5Tokenizer]:
+    connection = apsw.Connection(":memory:")
+    return connection, connection.fts5_tokenizer("porter", ["ascii"])
+
+
+def _stem(form: str) -> str:
+    if not (form.isascii() and form.isalnum()):
+        return form  # "u.s" is no plural
+    with _stemming:
+        stems = _porter()[1](form.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
+    return " ".join(*cast(list[tuple[str]], stems)) if stems else form

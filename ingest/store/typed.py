@@ -1,0 +1,172 @@
+"""What a person types into the search field, understood; and where it stands in a text.
+
+Words are all required, "in quotation marks" they stand in a row, -word must not stand in the story, word* is a
+beginning. Anything else that is typed only separates words; nothing is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ingest.store.terms import Word, words
+
+# What Elasticsearch takes without harm: its time grows with the square of the words. Nobody types more.
+LONGEST_TYPED = 500
+MOST_CLAUSES = 32
+
+# About 30 words, and in scripts that are written without blanks, where a word is a character, about two lines.
+SNIPPET_WORDS = 30
+SNIPPET_CHARS = 120
+# Marking 200,000 characters takes about 20 ms; a match further on is found, but not shown.
+_MARKED = 200_000
+
+_QUOTES = str.maketrans(dict.fromkeys("“”„‟«»＂", '"'))
+_TAIL = re.compile(r"[^\s\w]{0,5}")
+_CLAUSE = re.compile(r'(?P<minus>-?)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """Terms that stand in a row. With `prefix` the last one is the beginning of a word, before stemming."""
+
+    terms: tuple[str, ...]
+    prefix: bool = False
+    excluded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """The clauses of what was typed. `hopeless`: something was typed, but no word; it finds nothing."""
+
+    clauses: tuple[Clause, ...]
+    hopeless: bool
+
+    @property
+    def required(self) -> tuple[Clause, ...]:
+        return tuple(clause for clause in self.clauses if not clause.excluded)
+
+    @property
+    def excluded(self) -> tuple[Clause, ...]:
+        return tuple(clause for clause in self.clauses if clause.excluded)
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """About 30 words of a text around what was asked for; `marks` are the spans in it that match."""
+
+    text: str
+    marks: tuple[tuple[int, int], ...]
+
+
+def read(text: str) -> Typed:
+    """Understand what was typed; at most 500 characters and 32 clauses of it."""
+    text = text[:LONGEST_TYPED].translate(_QUOTES)
+    clauses = [clause for match in _CLAUSE.finditer(text) if (clause := _clause(match))]
+    return Typed(tuple(clauses[:MOST_CLAUSES]), hopeless=bool(text.strip()) and not clauses)
+
+
+def _clause(match: re.Match[str]) -> Clause | None:
+    typed = match["word"] if match["phrase"] is None else match["phrase"]
+    prefix = match["word"] is not None and typed.endswith("*")
+    found = list(words(typed))
+    terms = [term for word in found for term in word.terms]
+    if not terms:
+        return None
+    if prefix:
+        terms[-1] = found[-1].forms[-1]
+    return Clause(tuple(terms), prefix, excluded=bool(match["minus"]))
+
+
+def snippet(text: str, clauses: Iterable[Clause]) -> Snippet:
+    """The part of a text where most of the clauses stand, or its beginning."""
+    found = list(words(text[:_MARKED]))
+    matches = _matches(found, tuple(clauses))
+    first, last = _window(found, matches)
+    return _cut(text, found, first, last, matches)
+
+
+def _matches(found: Sequence[Word], clauses: Sequence[Clause]) -> list[tuple[int, int, int]]:
+    """(first word, last word, number of the clause) of every match, in order."""
+    owners = [number for number, word in enumerate(found) for _ in word.terms]
+    stems = [term for word in found for term in word.terms]
+    forms = [form for word in found for form in word.forms]
+    places: dict[str, list[int]] = {}
+    for place, stem in enumerate(stems):
+        places.setdefault(stem, []).append(place)
+    matches = []
+    for number, clause in enumerate(clauses):
+        *front, end = clause.terms
+        starts: Iterable[int] = places.get(front[0], ()) if front else places.get(end, ())
+        if clause.prefix and not front:
+            starts = range(len(stems))
+        for start in starts:
+            stop = start + len(front)
+            if stop >= len(stems) or stems[start:stop] != front:
+                continue
+            if forms[stop].startswith(end) if clause.prefix else stems[stop] == end:
+                matches.append((owners[start], owners[stop], number))
+    return sorted(matches)
+
+
+def _window(found: Sequence[Word], matches: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
+    """The first and the last word to show (last < first: none)."""
+    best, best_first, best_last = (0, 0), 0, -1
+    for place, (first, _, _) in enumerate(matches):
+        inside = []
+        for match in matches[place : place + SNIPPET_WORDS]:
+            if match[1] - first >= SNIPPET_WORDS:
+                break
+            inside.append(match)
+        worth = len({number for _, _, number in inside}), len(inside)
+        if inside and worth > best:
+            best, best_first, best_last = worth, first, max(last for _, last, _ in inside)
+    return _widened(found, best_first, best_last)
+
+
+def _widened(found: Sequence[Word], first: int, last: int) -> tuple[int, int]:
+    """Words on both sides until it is as long as a snippet should be; twice as many behind as before."""
+    turn = 0
+    while len(found) > last + 1 - first and not _enough(found[first : last + 1]):
+        if first > 0 and (turn % 3 == 2 or last + 1 == len(found)):
+            first -= 1
+        elif last + 1 < len(found):
+            last += 1
+        turn += 1
+    return first, last
+
+
+def _enough(shown: Sequence[Word]) -> bool:
+    return len(shown) >= SNIPPET_WORDS and shown[-1].end - shown[0].start >= SNIPPET_CHARS
+
+
+def _cut(text: str, found: Sequence[Word], first: int, last: int, matches: Sequence[tuple[int, int, int]]) -> Snippet:
+    """The words from first to last with what stands between them, white space squeezed; and the marks."""
+    shown = found[first : last + 1]
+    if not shown:
+        return Snippet(" ".join(text[:SNIPPET_CHARS].split()), ())
+    start = shown[0].start if first else 0
+    out, places = "… " if first else "", {}
+    for number, word in enumerate(shown, first):
+        out += _squeezed(text[start : word.start])
+        places[number] = len(out), len(out) + word.end - word.start
+        out += text[word.start : word.end]
+        start = word.end
+    tail = _TAIL.match(text, start)
+    out += (tail[0] if tail else "") + (" …" if last + 1 < len(found) else "")
+    return Snippet(out, _merged((places[a][0], places[b][1]) for a, b, _ in matches if first <= a and b <= last))
+
+
+def _squeezed(gap: str) -> str:
+    return re.sub(r"\s+", " ", gap)
+
+
+def _merged(marks: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    spans: list[tuple[int, int]] = []
+    for start, end in sorted(marks):
+        if spans and start <= spans[-1][1]:
+            spans[-1] = spans[-1][0], max(end, spans[-1][1])
+        else:
+            spans.append((start, end))
+    return tuple(spans)
