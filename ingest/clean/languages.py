@@ -1,0 +1,127 @@
+"""The language of a text: what is said of it, checked against the text itself."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+# Below this many letters a detector guesses; what is said of the text counts alone.
+_ENOUGH_LETTERS = 40
+# From this many on a detector that is certain overrules what is said: many sites of the world say "en" in a template
+# that nobody changed.
+_PLENTY_OF_LETTERS = 150
+_SURE = 0.99
+_READ = 3_000  # characters that are looked at; more changes nothing
+
+# Written so alike that a detector is no judge between them.
+_ALIKE = (
+    frozenset(("no", "da")),
+    frozenset(("hr", "sr", "bs")),
+    frozenset(("id", "ms")),
+    frozenset(("cs", "sk")),
+    frozenset(("ca", "es", "gl")),
+    frozenset(("af", "nl")),
+)
+_SPELLED_OTHERWISE = {
+    "iw": "he",
+    "in": "id",
+    "ji": "yi",
+    "jw": "jv",
+    "mo": "ro",
+    "ua": "uk",
+    "cn": "zh",
+    "jp": "ja",
+    "nb": "no",
+    "nn": "no",
+}
+_CODE = re.compile(r"([a-z]{2})(?:[-_][a-z0-9_-]{1,20})?(?:$|[,;\s.@])", re.I)
+
+
+def code(stated: str | None) -> str | None:
+    """`en-GB`, `uk_UA.UTF-8` … as ISO 639-1; None for what is no language."""
+    match = _CODE.match((stated or "").strip()[:40])
+    if match is None:
+        return None
+    found = match[1].lower()
+    found = _SPELLED_OTHERWISE.get(found, found)
+    return found if found in _KNOWN else None
+
+
+def language(text: str, hints: Sequence[str | None] = ()) -> str | None:
+    """The language of the text by ISO 639-1. `hints` are what is said of it, the most trusted first: the first one wins
+    unless the text is long enough to refute it or is not written in its letters."""
+    sample = text[:_READ]
+    script = _script(sample)
+    stated = [found for hint in hints if (found := code(hint)) and _can_be(found, script)]
+    letters = sum(map(str.isalpha, sample)) * (_LETTERS_PER_IDEOGRAPH if script in _IDEOGRAPHIC else 1)
+    if letters < _ENOUGH_LETTERS:
+        return stated[0] if stated else None
+    detected, sureness = _detected(sample)
+    if not stated:
+        return detected
+    alike = any(detected in group and stated[0] in group for group in _ALIKE)
+    return stated[0] if alike or letters < _PLENTY_OF_LETTERS or sureness < _SURE else detected
+
+
+def _detected(sample: str) -> tuple[str, float]:
+    found, sureness = _identifier().classify(sample)
+    return found, float(sureness)
+
+
+@functools.cache
+def _identifier() -> Any:
+    """The detector; loading its model takes 0.8 s, so not before it is needed."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages(sorted({label for label in identifier.nb_classes if label in _KNOWN} - _IN_NO_NEWS))
+    return identifier
+
+
+def _script(sample: str) -> str:
+    """The script of most of its first letters, as Unicode names it."""
+    letters = [letter for letter in sample[:600] if letter.isalpha()][:300]
+    counted = Counter(unicodedata.name(letter, "?").split(maxsplit=1)[0].split("-")[0] for letter in letters)
+    if counted["HIRAGANA"] + counted["KATAKANA"] > len(letters) / 10:  # Japanese mixes
+        return "HIRAGANA"
+    return min(counted, key=lambda script: (-counted[script], script)) if counted else ""
+
+
+def _can_be(stated: str, script: str) -> bool:
+    """Whether a text in that script can be in the stated language at all."""
+    if script in _SCRIPTS:
+        return stated in _SCRIPTS[script]
+    return script != "LATIN" or stated not in _NEVER_LATIN
+
+
+_SCRIPTS = {
+    "CYRILLIC": frozenset("ab av ba be bg ce cu cv kk kv ky mk mn os ru sr tg tk tt ug uk uz az ro".split()),  # noqa: SIM905
+    "ARABIC": frozenset("ar az fa ha kk ks ku ms pa ps sd ug ur uz".split()),  # noqa: SIM905
+    "HEBREW": frozenset(("he", "yi")),
+    "GREEK": frozenset(("el",)),
+    "HANGUL": frozenset(("ko",)),
+    "HIRAGANA": frozenset(("ja",)),
+    "CJK": frozenset(("ja", "ko", "za", "zh")),
+    "THAI": frozenset(("th",)),
+    "DEVANAGARI": frozenset(("bh", "hi", "ks", "mr", "ne", "pi", "sa", "sd")),
+    "GEORGIAN": frozenset(("ka", "os", "ab")),
+    "ARMENIAN": frozenset(("hy",)),
+    "ETHIOPIC": frozenset(("am", "om", "ti")),
+}
+_IDEOGRAPHIC = frozenset(("CJK", "HIRAGANA", "HANGUL"))
+_LETTERS_PER_IDEOGRAPH = 3
+_NEVER_LATIN = frozenset("am ar be bg el fa he hi hy ja ka ko mk mr ne ps ru th uk ur yi zh".split())  # noqa: SIM905
+# The detector knows them and takes short or damaged texts of other languages for them.
+_IN_NO_NEWS = frozenset(("an", "br", "eo", "la", "vo", "wa", "se", "qu", "nn", "nb"))
+_KNOWN_CODES = """
+    aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo
+    es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg
+    ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn
+    no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta
+    te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+"""
+_KNOWN = frozenset(_KNOWN_CODES.split())
