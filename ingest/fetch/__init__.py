@@ -365,7 +365,8 @@ class Fetcher:
 
     def _follow(self, job: _Job, answer: Capture) -> None:
         """Take a redirect, or refuse it."""
-        target = wire.target(answer.header("location") or ":", job.target.url)
+        location = answer.header("location")
+        target = wire.target(location, job.target.url) if location else None
         job.permanent = job.permanent and answer.status in _PERMANENT
         if target is None:
             job.end(Verdict("failed", "bad-redirect", f"{answer.status} names no address of http or https"))
