@@ -285,12 +285,24 @@ class CaptureWriter:
         fields = [("WARC-Type", kind), ("WARC-Record-ID", identity), ("WARC-Date", stamp), *head]
         fields.append(("WARC-Block-Digest", f"sha256:{hashlib.sha256(block).hexdigest()}"))
         headers = StatusAndHeaders("", fields, protocol="WARC/1.1")
-        # The HTTP headers stand in the block already: given to warcio it would write them anew, and change bytes.
-        record = ArcWarcRecord("warc", kind, headers, io.BytesIO(block), None, media_type, len(block))
+        # The HTTP headers stand in the block already: given to warcio it would write them anew, and change bytes. But
+        # of a revisit it writes nothing else.
+        only = _HttpHead(block) if kind == "revisit" else None
+        record = ArcWarcRecord("warc", kind, headers, io.BytesIO(b"" if only else block), only, media_type, len(block))
+        record.payload_length = 0 if only else len(block)
         with _faults(self._path):
             offset = self._file.tell()
             self._warc.write_record(record)
             return offset, self._file.tell() - offset
+
+
+class _HttpHead:
+    """HTTP headers that are written already, for warcio to take as they are."""
+
+    def __init__(self, headers_buff: bytes) -> None:
+        self.headers_buff = headers_buff
+
+    def compute_headers_buffer(self, header_filter: object) -> None: ...
 
 
 def surt(url: str) -> str:

@@ -38,7 +38,9 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The zones that there are: one kept as a path, one as a file URL, one in a storage that is no disk."""
     if request.param == "memory":
         yield f"memory://{tmp_path.name}/zone"
-        fsspec.filesystem("memory").rm(f"/{tmp_path.name}", recursive=True)
+        memory = fsspec.filesystem("memory")
+        if memory.exists(f"/{tmp_path.name}"):
+            memory.rm(f"/{tmp_path.name}", recursive=True)
     else:
         yield str(tmp_path / "zone") if request.param == "path" else f"file://{tmp_path}/zone"
 
@@ -132,16 +134,13 @@ def test_warcio_finds_all_digests_right(landing: Landing, capsys: pytest.Capture
         writer.add(capture(feed="https://news.example/feed", entry={"guid": "\ud83d"}))
         writer.add(capture(2, status=304, body=b""))
 
-    class Options:
-        verbose = True
-        inputs: list[str]
-
     with landing.local(BATCH) as local:
         checker = Checker(type("Asked", (), {"verbose": True, "inputs": [str(local)]})())
         checker.process_all()
     said = capsys.readouterr().out
     assert checker.exit_value == 0
-    assert said.count("digest pass") == 4
+    assert said.count("digest pass") == 3
+    assert said.count("not checked (revisit)") == 1  # warcio never does
     assert "failed" not in said
 
 
