@@ -3,6 +3,7 @@
     SitrepError
     ├── UsageError         the caller asked for something that cannot be done: correct the call
     ├── SettingsError      a setting is missing or wrong: correct it
+    ├── Unbalanced         a run's outcomes do not add up to what came in: a fault of Sitrep, report it
     ├── TryAgain           the fault passes: run the same thing again, nothing was lost
     │   ├── StoreGone      the store does not answer or cannot be written
     │   ├── LeaseLost      another publisher took over; this one must write nothing more
@@ -40,6 +41,10 @@ class UsageError(SitrepError):
 
 class SettingsError(SitrepError):
     """A setting is missing or wrong."""
+
+
+class Unbalanced(SitrepError):
+    """A run's outcomes do not add up to what came in."""
 
 
 class TryAgain(SitrepError):

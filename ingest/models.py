@@ -7,7 +7,6 @@ date alone) and turned into an instant by `dates.instant` where one is needed.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -442,33 +441,50 @@ class Story:
         return dates.instant(self.published) if self.published else self.first_seen
 
     def to_json(self) -> dict[str, Any]:
-        """The story as `export` and `--json` show it (README, "A story")."""
+        """The story as `export` and `--json` show it (README, "A story"), with the names of STORY_FIELDS."""
         content = self.content
-        return {
-            "id": self.id,
-            "guid": content.guid,
-            "url": content.url,
-            "canonical_url": content.canonical_url,
-            "source": content.source,
+        shown: dict[str, Any] = {
             "feeds": list(self.feeds),
-            "title": content.title,
-            "text": content.text,
-            "language": content.language,
             "authors": list(content.authors),
-            "published": self.published,
-            "published_from": self.published_from,
             "first_seen": dates.iso(self.first_seen),
             "indexed": dates.iso(self.indexed),
             "topics": list(content.tags.topics),
             "main_topics": list(content.tags.main_topics),
             "evidence": [evidence.to_json() for evidence in content.tags.evidence],
-            "cluster": self.cluster,
-            "lead": self.lead,
-            "rewritten_from": self.rewritten_from,
-            "revision": self.revision,
-            "rules_version": content.rules_version,
             "text_from": str(content.text_from),
         }
+        for name in STORY_FIELDS:
+            if name not in shown:
+                shown[name] = getattr(self if name in _OF_THE_STORY else content, name)
+        return {name: shown[name] for name in STORY_FIELDS}
+
+
+STORY_FIELDS = (
+    "id",
+    "guid",
+    "url",
+    "canonical_url",
+    "source",
+    "feeds",
+    "title",
+    "text",
+    "language",
+    "authors",
+    "published",
+    "published_from",
+    "first_seen",
+    "indexed",
+    "topics",
+    "main_topics",
+    "evidence",
+    "cluster",
+    "lead",
+    "rewritten_from",
+    "revision",
+    "rules_version",
+    "text_from",
+)
+_OF_THE_STORY = frozenset({"id", "published", "published_from", "cluster", "lead", "rewritten_from", "revision"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -496,6 +512,28 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedReport:
+    """What a run says of one feed. `status`: new, unchanged, unreachable, failed (what came is no feed), or why it was
+    not polled (backoff, paused, retired). `outcomes` sums to `entries`."""
+
+    url: str
+    title: str | None
+    status: str
+    reason: str | None
+    detail: str | None
+    entries: int
+    gap: bool
+    truncated: bool
+    outcomes: Mapping[Outcome, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **{name: getattr(self, name) for name in self.__slots__ if name != "outcomes"},
+            "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run took in and what became of it. `outcomes` sums to `entries`, and so do the feeds' counts where all
     entries came from feeds."""
@@ -505,7 +543,20 @@ class RunReport:
     started: datetime
     ended: datetime
     entries: int
-    outcomes: Counter[Outcome]
-    reasons: Counter[str]
-    feeds: tuple[Mapping[str, Any], ...] = ()
+    outcomes: Mapping[Outcome, int]
+    reasons: Mapping[str, int]
+    feeds: tuple[FeedReport, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "kind": self.kind,
+            "started": dates.iso(self.started),
+            "ended": dates.iso(self.ended),
+            "entries": self.entries,
+            "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
+            "reasons": dict(self.reasons),
+            "feeds": [feed.to_json() for feed in self.feeds],
+            "notes": list(self.notes),
+        }

@@ -1,0 +1,83 @@
+"""`sitrep quarantine`: what could be a story, but could not be handled."""
+
+from __future__ import annotations
+
+import click
+
+from ingest.command_line import showing
+from ingest.command_line.running import as_json
+from ingest.errors import UsageError
+
+
+@click.group()
+def quarantine() -> None:
+    """List, show, retry or drop what is quarantined: kept with its bytes, because handling it failed."""
+
+
+@quarantine.command("list")
+@as_json
+def list_(as_json: bool) -> None:
+    """Show what is quarantined, and why."""
+    from ingest.pipeline import retrying
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe:
+        for item in pipe.landing.quarantined():
+            if as_json:
+                showing.echo_json(retrying.to_json(item))
+            else:
+                click.echo(f"{item.id}  {item.reason}  {item.where}  {item.detail}")
+
+
+@quarantine.command()
+@click.argument("identity", metavar="ID")
+@click.option("--bytes", "as_bytes", is_flag=True, help="Write its bytes to stdout.")
+@as_json
+def show(identity: str, as_bytes: bool, as_json: bool) -> None:
+    """Show one item, or its bytes."""
+    from ingest.pipeline import retrying
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe:
+        item = retrying.item(pipe, identity)
+        if as_bytes:
+            click.echo(pipe.landing.quarantined_bytes(identity), nl=False)
+        elif as_json:
+            showing.echo_json(retrying.to_json(item))
+        else:
+            for name, value in retrying.to_json(item).items():
+                click.echo(f"{name:10s} {value}")
+
+
+@quarantine.command()
+@click.argument("identities", nargs=-1, metavar="[ID]...")
+@click.option("--all", "everything", is_flag=True, help="Retry all of them.")
+@as_json
+def retry(identities: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Handle items again; those that succeed are published and leave the quarantine."""
+    from ingest.pipeline import retrying, runs
+    from ingest.pipeline.pipe import opened
+
+    if not identities and not everything:
+        raise UsageError("name items, or give --all", advice="`sitrep quarantine list` shows them.")
+    with opened() as pipe:
+        chosen = identities or tuple(item.id for item in pipe.landing.quarantined())
+        result = retrying.retry(pipe, runs.start("replay"), chosen)
+    if as_json:
+        showing.echo_json(result.to_json())
+    else:
+        showing.report(result.to_json())
+
+
+@quarantine.command()
+@click.argument("identities", nargs=-1, required=True, metavar="ID...")
+def drop(identities: tuple[str, ...]) -> None:
+    """Throw items away, with their bytes."""
+    from ingest.pipeline import retrying
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe:
+        for identity in identities:
+            retrying.item(pipe, identity)
+            pipe.landing.drop_quarantined(identity)
+    showing.say(f"dropped {len(identities)}")

@@ -1,0 +1,179 @@
+"""Commands that move things through the pipe: run, fetch, digest, publish, backfill, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ingest.command_line import showing
+from ingest.errors import UsageError
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
+feeds_file = click.option(
+    "--feeds",
+    "feeds_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Poll the feeds of this OPML file, for this run alone.",
+)
+page_budget = click.option(
+    "--page-budget",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    show_default=True,
+    help="Seconds for fetching pages; what is left waits for the next run, and its teaser is published meanwhile.",
+)
+workers = click.option(
+    "--workers", type=click.IntRange(min=1), help="Worker processes (default: SITREP_WORKERS, else one a core)."
+)
+
+
+@click.command()
+@feeds_file
+@page_budget
+@as_json
+def run(feeds_file: Path | None, page_budget: float, as_json: bool) -> None:
+    """Do the whole daily job, without Airflow: poll the feeds, digest, publish, report.
+
+    Polls every feed that is not in back-off, paused or retired. Running it twice changes nothing: feeds are asked
+    for what is new, and what is known is left as it is.
+    """
+    from ingest.pipeline import jobs, runs
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe, showing.progress() as progress:
+        polls = jobs.choose(pipe, _feeds(pipe, feeds_file), everything=True)
+        result = jobs.poll(pipe, runs.start("daily"), polls, page_budget=page_budget, progress=progress)
+    _show(result.to_json(), as_json)
+
+
+@click.command()
+@feeds_file
+@click.option("--due", is_flag=True, help="Only the feeds that are due by their own rate.")
+@page_budget
+@as_json
+def fetch(feeds_file: Path | None, due: bool, page_budget: float, as_json: bool) -> None:
+    """Poll the feeds and land what they answer; `sitrep digest` and `sitrep publish` do the rest."""
+    from ingest.pipeline import fetching, jobs, runs
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe, showing.progress() as progress:
+        polls = jobs.choose(pipe, _feeds(pipe, feeds_file), everything=not due)
+        path = fetching.fetch(pipe, runs.start("poll"), polls.feeds, page_budget=page_budget, progress=progress)
+        lines = pipe.landing.read_json(fetching.beside(path))["feeds"]
+    if as_json:
+        showing.echo_json({"landing": path, "feeds": lines})
+    else:
+        click.echo(path)
+        for status, n in fetching.summary(lines).items():
+            showing.say(f"{n} {status}")
+
+
+@click.command()
+@click.argument("landings", nargs=-1, metavar="[LANDING_FILE]...")
+@workers
+@as_json
+def digest(landings: tuple[str, ...], workers: int | None, as_json: bool) -> None:
+    """Turn landing files into files of stories: all that need it, or those named (as `sitrep fetch` printed them).
+
+    After a change of seeds/topics.yaml, this reads everything again, archives too where they still lie at their place;
+    `sitrep publish` then shows the difference.
+    """
+    from ingest.pipeline import jobs, runs
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe, showing.progress() as progress:
+        run = runs.start("replay")
+        named = landings or tuple(jobs.undigested(pipe))
+        for path in named:
+            if not pipe.landing.exists(path):
+                raise UsageError("no such landing file", subject=path, advice="`sitrep fetch` prints their names.")
+        parts = jobs.digest_landings(pipe, run, named, workers=workers, progress=progress)
+        if not landings:
+            parts += jobs.digest_known_archives(pipe, run, workers=workers, progress=progress, say=showing.say)
+    if as_json:
+        showing.echo_json({"parts": parts})
+    else:
+        for part in parts:
+            click.echo(part)
+
+
+@click.command()
+@click.argument("parts", nargs=-1, metavar="[FILE_OF_STORIES]...")
+@as_json
+def publish(parts: tuple[str, ...], as_json: bool) -> None:
+    """Write files of stories to the store: all that it does not have, or those named.
+
+    What is published is known by the store alone: over an emptied store, everything is published again.
+    """
+    from ingest.pipeline import publishing, reporting, runs
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe, showing.progress() as progress:
+        known = pipe.landing.parts()
+        if unknown := set(parts) - set(known):
+            raise UsageError("no such file of stories", subject=min(unknown), advice="`sitrep digest` prints them.")
+        run = runs.start("replay")
+        named = list(parts or known)
+        publishing.publish(pipe, named, run=run.id, progress=progress)
+        result = reporting.report(pipe, run, named)
+    _show(result.to_json(), as_json)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@workers
+@as_json
+def backfill(paths: tuple[str, ...], workers: int | None, as_json: bool) -> None:
+    """Read archives: WARC files, JSON Lines, folders of saved pages; they go through the same pipe as the feeds.
+
+    \b
+      .warc .warc.gz           every response of status 200 that is a page, or a feed
+      .jsonl (.gz .xz .zst)    objects with `url` or `id`, `html` or `text`, and if known `title`, `published`,
+                               `source`, `language`, `authors`
+      a folder                 of .html, .htm and .txt (the title in the first line), or of archives
+
+    Interrupted, the same command goes on where it was.
+    """
+    from ingest.pipeline import jobs, runs
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe, showing.progress() as progress:
+        result, named = jobs.backfill(pipe, runs.start("archive"), list(paths), workers=workers, progress=progress)
+    for line in named:
+        showing.say(line)
+    _show(result.to_json(), as_json)
+
+
+@click.command()
+@click.argument("run", required=False)
+@as_json
+def report(run: str | None, as_json: bool) -> None:
+    """Show what a run took in and what became of it: the last run, or the one named."""
+    from ingest.pipeline import reporting
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe:
+        record = reporting.kept(pipe, run)
+    _show(record, as_json)
+
+
+def _feeds(pipe, file: Path | None):  # type: ignore[no-untyped-def]
+    from ingest import feeds
+
+    if file is None:
+        return pipe.feeds()
+    opml = feeds.read_opml(file.read_bytes())
+    for problem in opml.problems:
+        showing.say(f"{file}: {problem}")
+    return opml.feeds
+
+
+def _show(record, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+    if as_json:
+        showing.echo_json(record)
+    else:
+        showing.report(record)
+
+
+COMMANDS = (run, fetch, digest, publish, backfill, report)

@@ -1,0 +1,205 @@
+"""The second move: one landing file, or one file of a foreign archive → files of stories.
+
+Pure: no network, no store. The same bytes give the same files, whoever digests them. Reading is sequential and cheap;
+parsing, cleaning, tagging and fingerprinting are done by worker processes (`reading`), batch by batch, and what comes
+back is written in parts of 10,000 stories. A part that is complete says where reading goes on, so a digest that was
+interrupted goes on behind its last complete part.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ingest import addresses, archive, clean, dates, feeds, tag
+from ingest.landing import Landing, Quarantined
+from ingest.models import Capture, Content, Entry, Fingerprint, Outcome, Rejection
+from ingest.pipeline import workers
+from ingest.pipeline.pipe import Progress, Step, silent
+from ingest.pipeline.reading import Answered, Digested, Job, Trouble, prepare, work
+from ingest.settings import Settings
+
+PART = 10_000  # stories in a file of stories
+BATCH_ITEMS = 64
+BATCH_BYTES = 1 << 20  # of raw input in one batch: some fifty pages
+NAMED = 200  # rejections whose place and reason a part names; all are counted
+Item = archive.Raw | archive.Refused
+WALL = 2  # entries that end at one address: it is a wall or a front page, and none of theirs
+
+
+def digest(
+    landing: Landing, job: Job, settings: Settings, *, workers_: int | None = None, progress: Progress = silent
+) -> list[str]:
+    """Digest `job` and give the paths of its files of stories, all complete.
+
+    Nothing is done where they are there already, read by this version of the cleaner and the rules.
+    """
+    paths = _complete(landing, job.prefix, _reading(settings))
+    position = 0
+    if paths:
+        header = landing.part(paths[-1]).header
+        if header["last"]:
+            return paths
+        position = header["position"]
+    items = archive.read(job.source, position)
+    return digest_items(landing, job, items, settings, behind=paths, workers_=workers_, progress=progress)
+
+
+def digest_items(
+    landing: Landing,
+    job: Job,
+    items: Iterable[Item],
+    settings: Settings,
+    *,
+    behind: Sequence[str] = (),
+    workers_: int | None = None,
+    progress: Progress = silent,
+) -> list[str]:
+    """Digest these items of `job`, `behind` the parts that are there; gives the paths of all parts."""
+    writer = _Writer(landing, job, _reading(settings), list(behind))
+    results = workers.run(
+        _batches(items),
+        work,
+        workers=workers_ or settings.workers,
+        prepare=prepare,
+        context=[_rules(settings), job, _answered(job) if job.trusted else Answered()],
+    )
+    for batch, done in results:
+        for raw, digested in zip(batch, done, strict=True):
+            if isinstance(digested, workers.Lost):
+                writer.set_aside(raw, Trouble(digested.reason, digested.detail))
+            else:
+                writer.add(raw, digested)
+        writer.end_of_batch(batch[-1].position)
+        progress(Step("digest", batch[-1].done, job.source.size, "bytes"))
+    writer.close()
+    return writer.paths
+
+
+def _rules(settings: Settings) -> Path:
+    return settings.seeds / "topics.yaml"
+
+
+def _reading(settings: Settings) -> str:
+    """What the stories of a part depend on beside their bytes."""
+    return f"{clean.VERSION} {tag.load(_rules(settings)).version}"
+
+
+def _complete(landing: Landing, prefix: str, reading: str) -> list[str]:
+    """The parts that this very reading made; those of another are made again."""
+    paths = landing.parts(prefix + "/")
+    return paths if all(landing.part(path).header["reading"] == reading for path in paths) else []
+
+
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item.data) if isinstance(item, archive.Raw) else 0
+        if len(batch) >= BATCH_ITEMS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _answered(job: Job) -> Answered:
+    found = Answered()
+    ends: dict[str, set[str]] = defaultdict(set)
+    for raw in archive.read(job.source) if job.source.kind == "warc" else ():
+        if isinstance(raw, archive.Refused) or not raw.note:
+            continue
+        capture = archive.decode(raw, now=job.now, trusted=True)
+        if not isinstance(capture, Capture) or not capture.entry or capture.status != 200:
+            continue
+        entry = Entry.from_json(capture.entry["entry"])
+        ends[addresses.key(capture.url)].add(addresses.key(entry.url or ""))
+        if not capture.entry["waited"]:
+            found.pages[entry.feed or ""][feeds.entry_key(entry)] += 1
+    found.walls = {end for end, asked in ends.items() if len(asked) >= WALL}
+    return found
+
+
+class _Writer:
+    """Collects what comes back, and writes a part when it is full, in order of time (what publish reads at once then
+    needs one window of the store)."""
+
+    def __init__(self, landing: Landing, job: Job, reading: str, paths: list[str]) -> None:
+        self.landing = landing
+        self.job = job
+        self.reading = reading
+        self.paths = paths
+        self.position = 0
+        self._empty()
+
+    def _empty(self) -> None:
+        self.stories: list[tuple[Content, Fingerprint]] = []
+        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
+        self.reasons: Counter[str] = Counter()
+        self.named: list[dict[str, str]] = []
+
+    def add(self, raw: Item, digested: Digested) -> None:
+        fingerprints = iter(digested.fingerprints)
+        for result in digested.results:
+            if isinstance(result, Content):
+                self.stories.append((result, next(fingerprints)))
+            elif isinstance(result, Outcome):
+                self.counts[""][result] += 1
+            elif isinstance(result, Rejection):
+                self._count(Outcome.REJECTED, result.reason, result.detail, result.where, result.feed)
+            else:
+                self.set_aside(raw, result)
+
+    def set_aside(self, raw: Item, trouble: Trouble) -> None:
+        """Quarantine an item with its bytes."""
+        assert isinstance(raw, archive.Raw)
+        where = raw.where
+        self.landing.quarantine(
+            Quarantined(
+                reason=trouble.reason,
+                detail=trouble.detail,
+                where=where,
+                kind=raw.kind,
+                feed=trouble.feed,
+                captured=self.job.now,
+                meta={
+                    "trusted": self.job.trusted,
+                    "note": raw.note.decode("utf-8", "replace") if raw.note else None,
+                    "now": dates.iso(self.job.now),
+                },
+                data=raw.data,
+            )
+        )
+        self._count(Outcome.QUARANTINED, trouble.reason, trouble.detail, where, trouble.feed)
+
+    def _count(self, outcome: Outcome, reason: str, detail: str, where: str, feed: str | None) -> None:
+        self.counts[(feed or "") if self.job.trusted else ""][outcome] += 1
+        self.reasons[reason] += 1
+        if len(self.named) < NAMED:
+            self.named.append({"outcome": str(outcome), "reason": reason, "detail": detail, "where": where})
+
+    def end_of_batch(self, position: int) -> None:
+        """A place where reading can go on: the part ends here if it is full."""
+        self.position = position
+        if len(self.stories) >= PART or sum(self.reasons.values()) >= PART:
+            self._write(last=False)
+
+    def close(self) -> None:
+        self._write(last=True)
+
+    def _write(self, *, last: bool) -> None:
+        path = f"{self.job.prefix}/{len(self.paths):05d}"
+        ordered = sorted(self.stories, key=lambda item: (item[0].instant(), item[0].id, item[0].captured))
+        header = {
+            "reading": self.reading,
+            "position": self.position,
+            "last": last,
+            "counts": {feed: dict(counts) for feed, counts in self.counts.items()},
+            "reasons": dict(self.reasons),
+            "named": self.named,
+        }
+        self.landing.write_part(path, [story for story, _ in ordered], [mark for _, mark in ordered], header)
+        self.paths.append(path)
+        self._empty()

@@ -1,0 +1,74 @@
+"""Feeds looked at outside a run: whether they answer, where a site keeps its own. Nothing is landed or remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ingest import addresses, feeds, parse
+from ingest.errors import GiveUp, UsageError
+from ingest.fetch import Fetched, Fetcher, Request
+from ingest.models import Capture, Feed
+from ingest.pipeline.pipe import Pipe
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How a feed answered: `status` is ok or failed, `reason` and `detail` say why it failed."""
+
+    url: str
+    status: str
+    reason: str | None
+    detail: str | None
+    title: str | None = None
+    entries: int = 0
+    moved_to: str | None = None
+
+
+def check(pipe: Pipe, asked: Sequence[Feed]) -> Iterator[Checked]:
+    """Fetch each of these feeds once, as they answer."""
+    with Fetcher(pipe.settings) as fetcher, parse.Parser() as parser:
+        requests = (Request(url=feed.url, kind="feed", delay=feed.delay) for feed in asked)
+        for fetched in fetcher.run(requests):
+            yield _checked(parser, fetched)
+
+
+def discover(pipe: Pipe, url: str) -> Feed:
+    """The feed at an address, or the best one that the page there names.
+
+    Raises UsageError where the address is none, does not answer, or leads to no feed.
+    """
+    address = addresses.absolute(url if "://" in url else f"https://{url}")
+    if address is None:
+        raise UsageError("no address of a site or feed", subject=url, advice="Give one like https://example.org/news.")
+    with Fetcher(pipe.settings) as fetcher, parse.Parser() as parser:
+        first = fetcher.get(Request(url=address, kind="feed"))
+        if first.status != "ok":
+            raise UsageError(f"{first.reason} ({first.detail})", subject=url, advice="Check the address.")
+        answer = first.responses[-1]
+        if found := _as_feed(parser, answer, address):
+            return found
+        for candidate in feeds.candidates(answer.body, answer.url):
+            fetched = fetcher.get(Request(url=candidate, kind="feed", delay=0.2))
+            if fetched.status == "ok" and (found := _as_feed(parser, fetched.responses[-1], candidate)):
+                return found
+    raise UsageError("no feed was found there", subject=url, advice="Look for the site's feed and give its address.")
+
+
+def _as_feed(parser: parse.Parser, answer: Capture, url: str) -> Feed | None:
+    try:
+        document = parser.feed(answer, Feed(url))
+    except GiveUp:
+        return None
+    return Feed(url=url, title=document.title, site=document.site, language=document.language)
+
+
+def _checked(parser: parse.Parser, fetched: Fetched) -> Checked:
+    url = fetched.request.url
+    if fetched.status != "ok":
+        return Checked(url, "failed", fetched.reason, fetched.detail)
+    try:
+        document = parser.feed(fetched.responses[-1], Feed(url))
+    except GiveUp as error:
+        return Checked(url, "failed", "not-a-feed", str(error))
+    return Checked(url, "ok", None, None, document.title, len(document.entries), fetched.moved_to)

@@ -1,0 +1,234 @@
+"""Whole jobs, as the command line and the DAGs run them: the moves in order, and who gets what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ingest import archive, dates
+from ingest import feeds as opml
+from ingest.errors import NotAnArchive
+from ingest.models import Feed, FeedReport, FeedState, RunReport
+from ingest.pipeline import runs
+from ingest.pipeline.digesting import digest
+from ingest.pipeline.fetching import PAGE_BUDGET, fetch
+from ingest.pipeline.pipe import Pipe, Progress, Step, silent
+from ingest.pipeline.publishing import publish
+from ingest.pipeline.reading import Job
+from ingest.pipeline.reporting import report
+from ingest.pipeline.runs import Run
+
+BATCH = 64  # feeds in one landing file: what is in flight at once
+DAY = timedelta(days=1)
+
+
+# --- feeds ----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Polls:
+    """The feeds that a run polls, and a line for each that it leaves alone."""
+
+    feeds: list[Feed]
+    skipped: list[FeedReport]
+
+
+def choose(pipe: Pipe, feeds: Sequence[Feed], *, everything: bool, now: datetime | None = None) -> Polls:
+    """Those that are due; `everything`: all that are not in back-off, paused or retired."""
+    states = pipe.store.states(feed.url for feed in feeds)
+    chosen = opml.due(feeds, states, now or datetime.now(UTC), everything=everything)
+    taken = {feed.url for feed in chosen}
+    return Polls(chosen, [_skipped(feed, states.get(feed.url)) for feed in feeds if feed.url not in taken])
+
+
+def _skipped(feed: Feed, state: FeedState | None) -> FeedReport:
+    status = "paused" if feed.paused else state.status if state and state.status != "active" else "not due"
+    reason = state.reason if state and not feed.paused else None
+    return FeedReport(feed.url, feed.title, status, reason, None, 0, gap=False, truncated=False)
+
+
+def batches(feeds: Iterable[Feed], size: int = BATCH) -> list[list[Feed]]:
+    """Feeds in batches for as many processes; a host's feeds stay together, so that one process minds its manners."""
+    by_host: dict[str, list[Feed]] = defaultdict(list)
+    for feed in feeds:
+        by_host[urlsplit(feed.url).netloc.lower()].append(feed)
+    packed: list[list[Feed]] = []
+    for group in by_host.values():
+        if not packed or len(packed[-1]) + len(group) > size:
+            packed.append([])
+        packed[-1].extend(group)
+    return packed
+
+
+def poll(
+    pipe: Pipe,
+    run: Run,
+    polls: Polls,
+    *,
+    page_budget: float = PAGE_BUDGET,
+    progress: Progress = silent,
+) -> RunReport:
+    """Fetch, digest and publish, in this process; one landing file."""
+    landings = [fetch(pipe, run, polls.feeds, page_budget=page_budget, progress=progress)]
+    parts = digest_landings(pipe, run, landings, progress=progress)
+    publish(pipe, parts, run=run.id, progress=progress)
+    return report(pipe, run, parts, landings=landings, skipped=polls.skipped)
+
+
+def landed(pipe: Pipe, day: date) -> list[str]:
+    """The landing files of a day, complete ones."""
+    return pipe.landing.list(f"captures/{day}/", suffix=".warc.gz")
+
+
+def digest_landings(
+    pipe: Pipe, run: Run, landings: Iterable[str], *, workers: int | None = None, progress: Progress = silent
+) -> list[str]:
+    """Digest landing files; those that are digested are left as they are."""
+    parts: list[str] = []
+    for path in landings:
+        with pipe.landing.local(path) as local:
+            source = archive.Source(str(local), "warc", local.stat().st_size, ())
+            job = Job(source, runs.stories_of(path), run.started, trusted=True)
+            parts += digest(pipe.landing, job, pipe.settings, workers_=workers, progress=progress)
+    return parts
+
+
+# --- archives -------------------------------------------------------------------------------------------------------
+def backfill(
+    pipe: Pipe, run: Run, paths: Sequence[str], *, workers: int | None = None, progress: Progress = silent
+) -> tuple[RunReport, list[str]]:
+    """Digest and publish foreign archives: the report, and what was rejected, named.
+
+    Raises NotAnArchive, before anything is read, for a path that holds none.
+    """
+    sources = archive.sources(paths)
+    parts: list[str] = []
+    for source in sources:
+        fresh = digest_archive(pipe, run, source, workers=workers, progress=progress)
+        publish(pipe, fresh, run=run.id, progress=progress)
+        parts += fresh
+    return report(pipe, run, parts, notes=skipped_files(sources)), named(pipe, parts)
+
+
+def digest_archive(
+    pipe: Pipe, run: Run, source: archive.Source, *, workers: int | None = None, progress: Progress = silent
+) -> list[str]:
+    """Digest one file (or folder of pages) of a foreign archive; its manifest keeps when that was first done."""
+    fingerprint = _content(source, progress)
+    manifest = f"archives/{fingerprint}.json"
+    if not pipe.landing.exists(manifest):
+        first = {"path": source.path, "size": source.size, "sha256": fingerprint, "first": dates.iso(run.started)}
+        pipe.landing.write_json(manifest, first)
+    now = dates.instant(pipe.landing.read_json(manifest)["first"])
+    job = Job(source, f"stories/archive/{fingerprint[:16]}", now, trusted=False)
+    return digest(pipe.landing, job, pipe.settings, workers_=workers, progress=progress)
+
+
+def skipped_files(sources: Iterable[archive.Source]) -> list[str]:
+    return [f"{path}: skipped, no page and no archive" for source in sources for path in source.skipped]
+
+
+def _content(source: archive.Source, progress: Progress) -> str:
+    """The SHA-256 of an archive's bytes: the same archive under another name is the same."""
+    total = hashlib.sha256()
+    done = 0
+    for path in archive.files(source):
+        total.update(Path(path).name.encode() + b"\0" if source.kind == "folder" else b"")
+        with Path(path).open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
+                done += len(block)
+                progress(Step("identify", done, source.size, "bytes"))
+    return total.hexdigest()
+
+
+# --- days -----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is known of an Airflow run of the daily DAG when it begins. `started` is the run's, so a retry decides as
+    its first try did, and a run that is cleared later decides anew."""
+
+    backfill: bool
+    interval_end: datetime | None
+    started: datetime
+    complete: bool  # its interval's landing
+
+
+def fetches(asked: Asked) -> tuple[bool, str]:
+    """Whether a daily run fetches, or replays what landed; and why, in a sentence."""
+    if asked.backfill:
+        return False, "a backfill run replays what landed in its interval"
+    if asked.complete:
+        return False, "this interval's landing is complete: replaying it"
+    if asked.interval_end is None:
+        return True, "started by hand, for no interval: fetching"
+    if asked.interval_end <= asked.started < asked.interval_end + DAY:
+        return True, "the newest closed interval: fetching"
+    return False, "not the newest closed interval: replaying what landed in it"
+
+
+def complete(pipe: Pipe, day: date) -> bool:
+    return pipe.landing.exists(_completion(day))
+
+
+def close(pipe: Pipe, run: Run, landings: Sequence[str]) -> None:
+    """Mark the landing of the run's day as complete."""
+    if not complete(pipe, run.day):
+        pipe.landing.write_json(_completion(run.day), {"run": run.id, "landings": list(landings)})
+
+
+def _completion(day: date) -> str:
+    return f"captures/{day}/complete.json"
+
+
+def archive_of(pipe: Pipe, day: date) -> list[str]:
+    """The path of the archive that is kept by day (SITREP_ARCHIVE), where it has that day."""
+    if not pipe.settings.archive:
+        return []
+    path = day.strftime(pipe.settings.archive)
+    return [path] if Path(path).exists() else []
+
+
+def undigested(pipe: Pipe) -> list[str]:
+    """All landing files; digesting one that is done costs nothing."""
+    return pipe.landing.list("captures/", suffix=".warc.gz")
+
+
+def digest_known_archives(
+    pipe: Pipe,
+    run: Run,
+    *,
+    workers: int | None = None,
+    progress: Progress = silent,
+    say: Callable[[str], None],
+) -> list[str]:
+    """Digest the archives that were backfilled before, where they still lie; `say` names those that do not."""
+    parts: list[str] = []
+    for manifest in pipe.landing.list("archives/", suffix=".json"):
+        known = pipe.landing.read_json(manifest)
+        found = [source for source in _sources(known["path"]) if source.path == known["path"]]
+        if not found or found[0].size != known["size"]:
+            say(f"{known['path']}: no longer there as it was; its stories stay as they are")
+            continue
+        parts += digest_archive(pipe, run, found[0], workers=workers, progress=progress)
+    return parts
+
+
+def _sources(path: str) -> list[archive.Source]:
+    try:
+        return archive.sources([path])
+    except NotAnArchive:
+        return []
+
+
+def named(pipe: Pipe, parts: Iterable[str], most: int = 20) -> list[str]:
+    """What was rejected or quarantined, and why, a line each."""
+    told = [
+        f"{item['where']}: {item['outcome']}, {item['reason']}" + (f" ({item['detail']})" if item["detail"] else "")
+        for path in parts
+        for item in pipe.landing.part(path).header["named"]
+    ]
+    return told[:most] + (["… and more; `sitrep report` counts them all"] if len(told) > most else [])

@@ -1,0 +1,70 @@
+"""Where ports meet adapters: the settings, the landing zone and the store that a process works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+from ingest import settings as configuration
+from ingest.feeds import read_opml
+from ingest.landing import Landing
+from ingest.models import Feed
+from ingest.settings import Settings
+from ingest.store import Store
+from ingest.store.sqlite import SqliteStore
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a long move stands, for a progress bar: `done` of `total` (None: not known) in `unit`."""
+
+    name: str
+    done: int
+    total: int | None
+    unit: str
+
+
+Progress = Callable[[Step], None]
+
+
+def silent(_: Step) -> None:
+    """Nobody watches."""
+
+
+class Pipe:
+    """The landing zone and the store of these settings, each opened when it is first needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def landing(self) -> Landing:
+        return Landing(self.settings.landing)
+
+    @cached_property
+    def store(self) -> Store:
+        return SqliteStore(self.settings.database)
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def feeds(self) -> list[Feed]:
+        """The feeds of the store; on the first run, those of `seeds/feeds.opml` are merged into it."""
+        known = self.store.feeds()
+        if not known:
+            self.store.save_feeds(read_opml((self.settings.seeds / "feeds.opml").read_bytes()).feeds)
+            known = self.store.feeds()
+        return known
+
+
+@contextmanager
+def opened(settings: Settings | None = None) -> Iterator[Pipe]:
+    """The pipe of this process's settings, closed at the end."""
+    pipe = Pipe(settings or configuration.load())
+    try:
+        yield pipe
+    finally:
+        pipe.close()

@@ -1,0 +1,307 @@
+"""The third move: files of stories → the store.
+
+One publisher writes at a time, everywhere, in bounded slices; between two slices the lease is given back, so that live
+stories never wait for an archive. A slice is a stretch of a file, in order of time: at most 1,000 stories within 30
+days, so that the window of the store that must be loaded around it stays small whatever the archive. What a slice
+changes, and how far the file is published, is written in one go.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from ingest import dedup
+from ingest.errors import LeaseLost, SitrepError, TryAgain
+from ingest.landing import Part
+from ingest.models import Content, Fingerprint, Head, Link, Outcome, Story, Window
+from ingest.pipeline import revisions
+from ingest.pipeline.pipe import Pipe, Progress, Step, silent
+from ingest.pipeline.runs import is_live, live_first
+from ingest.store import Booking, Lease, Slice, Store
+
+SLICE = 1000  # stories
+SLICE_SPAN = timedelta(days=30)
+ASK_AGAIN = 0.2  # seconds
+TRIES = 3  # a file that failed so often is set aside
+
+
+def publish(
+    pipe: Pipe,
+    parts: Iterable[str] | None = None,
+    *,
+    run: str,
+    progress: Progress = silent,
+) -> dict[str, Booking]:
+    """Publish these files of stories, or all that the store does not have; live ones first.
+
+    Gives the bookings of all of them: how many entries came to which outcome. A file that is published already is left
+    alone. Raises SitrepError at the end, naming it, for a file that failed; the others are published all the same.
+    """
+    asked = live_first(pipe.landing.parts() if parts is None else parts)
+    booked = pipe.store.bookings(asked)
+    failed: list[str] = []
+    for done, path in enumerate(asked, 1):
+        try:
+            booked[path] = _publish_file(pipe, path, booked.get(path), run, progress)
+        except TryAgain:
+            raise
+        except Exception as error:  # noqa: BLE001 - named below; it costs no other file
+            failed.append(_set_aside(pipe, path, error))
+        progress(Step("publish", done, len(asked), "files"))
+    if failed:
+        raise SitrepError("; ".join(failed), subject="publish", advice="Everything else is published.")
+    return booked
+
+
+def _publish_file(pipe: Pipe, path: str, booking: Booking | None, run: str, progress: Progress) -> Booking:
+    part = pipe.landing.part(path)
+    if booking is None or booking.version != part.version:
+        booking = Booking(path, part.version, run, 0, False, part.header["counts"], part.header["reasons"])
+    if not booking.complete and _failures(pipe, path, part.version) >= TRIES:
+        raise SitrepError(f"set aside after {TRIES} failures", advice=f"To try again, delete {_noted(path)}.")
+    for booking in _slices(pipe.store, part, booking):  # noqa: B020 - each is the one before, further on
+        progress(Step(f"publish {path}", booking.done, part.count, "stories"))
+    return booking
+
+
+def _noted(path: str) -> str:
+    return f"failures/{path}.json"
+
+
+def _failures(pipe: Pipe, path: str, version: str) -> int:
+    if not pipe.landing.exists(_noted(path)):
+        return 0
+    note = pipe.landing.read_json(_noted(path))
+    return int(note["tries"]) if note["version"] == version else 0
+
+
+def _set_aside(pipe: Pipe, path: str, error: Exception) -> str:
+    """Note that a file failed once more, and say so."""
+    version = pipe.landing.part(path).version
+    tries = _failures(pipe, path, version) + 1
+    what = f"{type(error).__name__}: {error}"
+    if tries <= TRIES:
+        pipe.landing.write_json(_noted(path), {"version": version, "tries": tries, "error": what})
+    return f"{path} could not be published ({what})"
+
+
+def _slices(store: Store, part: Part, booking: Booking) -> Iterator[Booking]:
+    """Publish what is left of a file; yields the booking after each slice."""
+    while not booking.complete:
+        stop = _stop(part, booking.done)
+        try:
+            with publishing(store, live=is_live(booking.file)) as lease:
+                booking = _publish_slice(store, part, booking, stop, lease)
+        except LeaseLost:  # nothing was written: the same slice again
+            continue
+        yield booking
+
+
+def _stop(part: Part, start: int) -> int:
+    """Where the slice that begins at `start` ends: a matter of the file alone."""
+    seconds = part.instants[start : start + SLICE]
+    if not len(seconds):
+        return start
+    return start + int(np.searchsorted(seconds, seconds[0] + SLICE_SPAN.total_seconds(), side="right"))
+
+
+@contextmanager
+def publishing(store: Store, *, live: bool) -> Iterator[Lease]:
+    """The lease, as soon as it is to be had."""
+    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    while isinstance(lease := store.lease(holder, live=live), str):
+        time.sleep(ASK_AGAIN)
+    try:
+        yield lease
+    finally:
+        store.release(lease)
+
+
+@dataclass(slots=True)
+class _Work:
+    """A slice in the making."""
+
+    before: dict[str, Story]
+    after: dict[str, Story] = field(default_factory=dict)
+    prints: dict[str, Fingerprint] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    rewritten: set[str] = field(default_factory=set)
+    outcomes: list[tuple[str, str, Outcome]] = field(default_factory=list)  # feed, story, outcome
+
+    def new(self) -> set[str]:
+        return {id_ for id_ in self.after if id_ not in self.before}
+
+
+def _publish_slice(store: Store, part: Part, booking: Booking, stop: int, lease: Lease) -> Booking:
+    items = part.slice(booking.done, stop)
+    work = _decide(store, items, datetime.now(UTC))
+    store.renew(lease)
+    moved = _moved(work)
+    verdicts = _judge(store, work, moved)
+    store.renew(lease)
+    heads, places = _clusters(store, work, verdicts, moved)
+    counts = _count(work, places, booking, live=is_live(booking.file))
+    clusters = {id_: place for id_, place in places.items() if (heads[id_].cluster, heads[id_].lead) != place}
+    done = replace(booking, done=stop, complete=stop >= part.count, counts=counts)
+    stories = [_placed(work.after[id_], clusters) for id_ in sorted(work.rewritten)]
+    touched = [
+        _placed(story, clusters)
+        for id_, story in sorted(work.after.items())
+        if id_ not in work.rewritten and story != work.before.get(id_)
+    ]
+    written = {story.id for story in (*stories, *touched)}
+    store.write(
+        Slice(
+            stories=stories,
+            touched=touched,
+            fingerprints={id_: work.prints[id_] for id_ in work.rewritten if id_ in work.prints},
+            aliases=work.aliases,
+            links=verdicts.linked,
+            unlinked=verdicts.unlinked,
+            clusters={id_: place for id_, place in clusters.items() if id_ not in written},
+            booking=done,
+        ),
+        lease,
+    )
+    return done
+
+
+def _placed(story: Story, clusters: Mapping[str, tuple[str, bool]]) -> Story:
+    cluster, lead = clusters.get(story.id, (story.cluster, story.lead))
+    return replace(story, cluster=cluster, lead=lead)
+
+
+def _decide(store: Store, items: Sequence[tuple[Content, Fingerprint]], now: datetime) -> _Work:
+    """What each content makes of its story, one after the other."""
+    known = store.resolve({key for content, _ in items for key in content.keys})
+    ids = {content.id for content, _ in items} | set(known.values())
+    work = _Work(store.get(ids))
+    for content, fingerprint in items:
+        id_ = _identity(content, known, work)
+        for key in content.keys:
+            if key not in known:
+                known[key] = work.aliases[key] = id_
+        story = work.after.get(id_) or work.before.get(id_)
+        decision = revisions.again(story, content) if story else revisions.first(content, now)
+        work.after[id_] = decision.story
+        work.outcomes.append((content.feed or "", id_, decision.outcome))
+        if decision.rewritten:
+            work.rewritten.add(id_)
+        if decision.story.content.digest == content.digest:
+            work.prints[id_] = fingerprint
+    return work
+
+
+def _identity(content: Content, known: Mapping[str, str], work: _Work) -> str:
+    """The id that the story has had since it was first seen, under whichever of its addresses."""
+    if content.id in work.before or content.id in work.after:
+        return content.id
+    return next((known[key] for key in content.keys if key in known), content.id)
+
+
+def _moved(work: _Work) -> dict[str, list[int]]:
+    """The stories whose text or time is new, with the instants (s) at which that changes the picture."""
+    moved: dict[str, list[int]] = {}
+    for id_ in work.rewritten:
+        before, after = work.before.get(id_), work.after[id_]
+        if before and before.content.digest == after.content.digest and before.instant() == after.instant():
+            continue
+        moved[id_] = [_second(story) for story in (before, after) if story]
+    return moved
+
+
+def _judge(store: Store, work: _Work, moved: Mapping[str, list[int]]) -> dedup.Verdicts:
+    """Which links come and go, window by window."""
+    moments = sorted({moment for times in moved.values() for moment in times})
+    spans = dedup.reach(moments)
+    windows = [store.window(datetime.fromtimestamp(a, UTC), datetime.fromtimestamp(b, UTC)) for a, b in spans]
+    prints = {id_: mark for w in windows for id_, mark in zip(w.ids, w.fingerprints, strict=True) if id_ in moved}
+    prints.update({id_: work.prints[id_] for id_ in moved if id_ in work.prints})
+    linked: dict[tuple[str, str], Link] = {}
+    unlinked: set[tuple[str, str]] = set()
+    for (start, end), window in zip(spans, windows, strict=True):
+        inside = [moment for moment in moments if start <= moment <= end]
+        there = {id_: n for id_ in moved if start <= (n := _second(work.after[id_])) <= end}
+        verdicts = dedup.judge(_with(window, moved, there, prints), set(moved), inside)
+        linked.update({(link.a, link.b): link for link in verdicts.linked})
+        unlinked.update(verdicts.unlinked)
+    return dedup.Verdicts(tuple(linked.values()), tuple(sorted(unlinked - linked.keys())))
+
+
+def _second(story: Story) -> int:
+    return int(story.instant().timestamp() // 1)
+
+
+def _with(
+    window: Window, moved: Collection[str], there: Mapping[str, int], prints: Mapping[str, Fingerprint]
+) -> Window:
+    """The window as it will be when the slice is written: without what moved away, with what is there now."""
+    rows = [
+        (int(moment), id_, mark)
+        for moment, id_, mark in zip(window.instants, window.ids, window.fingerprints, strict=True)
+        if id_ not in moved
+    ]
+    rows += [(moment, id_, prints[id_]) for id_, moment in there.items()]
+    rows.sort(key=lambda row: row[:2])
+    return Window(
+        ids=tuple(id_ for _, id_, _ in rows),
+        instants=np.array([moment for moment, _, _ in rows], dtype=np.int64),
+        fingerprints=tuple(mark for _, _, mark in rows),
+        links=window.links,
+    )
+
+
+def _clusters(
+    store: Store, work: _Work, verdicts: dedup.Verdicts, moved: Collection[str]
+) -> tuple[dict[str, Head], dict[str, tuple[str, bool]]]:
+    """The stories of every component that was touched, followed through the store as far as it reaches, as they were,
+    and their clusters and leads now."""
+    links = _component_links(store, verdicts, moved)
+    pairs = [*((link.a, link.b) for link in links), *verdicts.unlinked]
+    ids = {*moved, *(end for pair in pairs for end in pair)}
+    heads = store.heads(ids - work.after.keys()) | {id_: _head(work.after[id_]) for id_ in ids & work.after.keys()}
+    return heads, dedup.clusters(heads, links)
+
+
+def _component_links(store: Store, verdicts: dedup.Verdicts, moved: Collection[str]) -> list[Link]:
+    gone = set(verdicts.unlinked)
+    links = {(link.a, link.b): link for link in verdicts.linked}
+    seen: set[str] = set()
+    frontier = {*moved, *(end for pair in (*links, *gone) for end in pair)}
+    while frontier:
+        seen |= frontier
+        for link in store.links(frontier):
+            if (link.a, link.b) not in gone:
+                links.setdefault((link.a, link.b), link)
+        frontier = {end for pair in links for end in pair} - seen
+    return list(links.values())
+
+
+def _head(story: Story) -> Head:
+    return Head(story.id, story.published, story.first_seen, story.cluster, story.lead)
+
+
+def _count(
+    work: _Work, places: Mapping[str, tuple[str, bool]], booking: Booking, *, live: bool
+) -> dict[str, dict[str, int]]:
+    """The booking's counts with this slice's. A new story is a duplicate where its cluster was there before it, and
+    where another new one leads it."""
+    new = work.after.keys() - work.before.keys()
+    old = {cluster for id_, (cluster, _) in places.items() if id_ not in new}
+    counts: dict[str, Counter[str]] = defaultdict(Counter, {feed: Counter(n) for feed, n in booking.counts.items()})
+    for feed, id_, outcome in work.outcomes:
+        cluster, lead = places.get(id_, (id_, True))
+        if outcome is Outcome.INDEXED and (cluster in old or not lead):
+            outcome = Outcome.DUPLICATE
+        counts[feed if live else ""][str(outcome)] += 1
+    return {feed: dict(n) for feed, n in counts.items()}

@@ -1,0 +1,279 @@
+"""Raw items of an archive or a landing file → stories: parse, clean, tag and fingerprint, in a worker process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from email.message import Message
+from http import HTTPStatus
+from pathlib import Path
+
+from ingest import addresses, archive, clean, dates, dedup, feeds, parse, tag, words
+from ingest.errors import NotAFeed, Unparsable
+from ingest.models import Capture, Cleaned, Content, Entry, Feed, Fingerprint, Line, Outcome, Rejection, TextFrom
+
+TITLE = 2000  # code points; longer ones are no titles
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is digested: `source` as `archive` reads it, `prefix` for its files of stories.
+
+    `trusted` is for our own landing files; `now` is the capture time of what states none.
+    """
+
+    source: archive.Source
+    prefix: str
+    now: datetime
+    trusted: bool
+
+
+@dataclass(slots=True)
+class Answered:
+    """Entries of a landing file whose page lies in the same file, and pages that are nobody's.
+
+    `pages` counts, by feed, the keys of entries: the feed's own telling of them is not counted again. `walls` are
+    final addresses where several entries ended: consent walls and front pages."""
+
+    pages: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    walls: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that could be a story, or hold some, but could not be handled."""
+
+    reason: str
+    detail: str
+    feed: str | None = None
+
+
+Result = Content | Rejection | Trouble | Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Digested:
+    """What became of one raw item: what it held, and the fingerprints of the stories among it, in their order."""
+
+    results: list[Result]
+    fingerprints: list[Fingerprint]
+
+
+_reader: _Reader
+
+
+def prepare(rules: Path, job: Job, answered: Answered) -> None:
+    """Load what every item needs, once a process."""
+    global _reader
+    _reader = _Reader(rules, job, answered)
+
+
+def work(batch: Sequence[archive.Raw | archive.Refused]) -> list[Digested]:
+    """Digest raw items; runs in a worker process."""
+    read = [list(_reader.read(raw)) for raw in batch]
+    stories = [(story.title, story.text) for results in read for story in results if isinstance(story, Content)]
+    fingerprints = iter(dedup.fingerprints(stories))
+    return [
+        Digested(results, [next(fingerprints) for result in results if isinstance(result, Content)]) for results in read
+    ]
+
+
+class _Reader:
+    """Raw items → stories."""
+
+    def __init__(self, rules: Path, job: Job, answered: Answered) -> None:
+        self.rules = tag.load(rules)
+        self.job = job
+        self.answered = answered
+        self.parser = parse.Parser()
+
+    def read(self, raw: archive.Raw | archive.Refused) -> Iterator[Result]:
+        if isinstance(raw, archive.Refused):
+            yield raw.rejection
+            return
+        decoded = archive.decode(raw, now=self.job.now, trusted=self.job.trusted)
+        if isinstance(decoded, Rejection):
+            yield decoded
+        elif isinstance(decoded, Line):
+            yield self._story(_entry_of_line(decoded, self.job.now))
+        elif isinstance(decoded, Capture):
+            yield from self._landed(decoded) if self.job.trusted else self._foreign(decoded)
+
+    def _landed(self, capture: Capture) -> Iterator[Result]:
+        """A landing file's record: a feed's document or a page that one of its entries asked for. What the poll of a
+        feed came to otherwise (moved, gone, blocked) is in what the batch taught, and is no entry."""
+        if capture.status != HTTPStatus.OK:
+            return
+        if capture.entry:
+            yield self._story(self._with_page(capture))
+        elif capture.feed:
+            try:
+                yield from self._feed(capture, Feed(capture.feed))
+            except NotAFeed:
+                return  # the feed's line in the report says so
+
+    def _foreign(self, capture: Capture) -> Iterator[Result]:
+        if capture.status == archive.UNCHANGED:
+            yield Outcome.UNCHANGED
+            return
+        if parse.looks_like_feed(capture.header("content-type"), capture.body):
+            try:
+                yield from self._feed(capture, Feed(capture.url))
+                return
+            except NotAFeed:
+                pass  # it only began like one: read it as a page
+        yield self._story(_entry_of_page(capture))
+
+    def _feed(self, capture: Capture, feed: Feed | None) -> Iterator[Result]:
+        try:
+            document = self.parser.feed(capture, feed)
+        except Unparsable as error:
+            yield Trouble("unparsable", str(error), capture.feed)
+            return
+        answered = Counter(self.answered.pages.get(capture.feed or "", {}))
+        for entry in document.entries:
+            if isinstance(entry, Rejection):
+                yield entry
+            elif answered[key := feeds.entry_key(entry)] > 0:
+                answered[key] -= 1  # its page, in the same file, tells it
+            else:
+                yield self._story(entry)
+
+    def _with_page(self, capture: Capture) -> Entry:
+        """A feed's entry with the page that it asked for; without it, where the page is a wall or a front page."""
+        note = capture.entry or {}
+        entry = Entry.from_json(note["entry"])
+        if addresses.key(capture.url) in self.answered.walls:
+            return entry
+        return replace(
+            entry,
+            url=capture.url,
+            addresses=tuple(dict.fromkeys([*capture.addresses, *filter(None, [entry.url])])),
+            page=capture.body,
+            charset=_charset(capture),
+            captured=capture.captured,
+            text_from=TextFrom.PAGE,
+        )
+
+    def _story(self, entry: Entry) -> Content | Rejection:
+        cleaned, text_from = _cleaned(entry)
+        title = _title(entry, cleaned)
+        text = clean.without_title(cleaned.text, title)
+        if not text and entry.text is None and (entry.page is not None or not title):
+            return Rejection("no-text", "neither a text nor a title" if not title else "", entry.where, entry.feed)
+        language = clean.language(text or title or "", [entry.language, cleaned.language])
+        published, published_from = entry.published, entry.published_from
+        if not published:
+            published, published_from = cleaned.published, cleaned.published_from
+        source = entry.source or addresses.site(entry.url)
+        own = [entry.url, *entry.addresses] if entry.id_by == "address" else []
+        return Content(
+            id=_id(entry, source, title, text),
+            keys=tuple(dict.fromkeys(addresses.key(url) for url in own if url)),
+            guid=entry.guid,
+            url=entry.url,
+            canonical_url=cleaned.canonical_url,
+            source=source,
+            feed=entry.feed,
+            title=title,
+            text=text,
+            language=language,
+            authors=entry.authors or cleaned.authors,
+            published=published,
+            published_from=published_from if published else None,
+            first_seen=entry.captured,
+            captured=entry.captured,
+            text_from=text_from,
+            tags=tag.tag(self.rules, title, text, language),
+            digest=_hash(title or "", text),
+            cleaner=clean.VERSION,
+            rules_version=self.rules.version,
+        )
+
+
+def _cleaned(entry: Entry) -> tuple[Cleaned, TextFrom]:
+    """The entry's text, and where it is from: the feed's own where its page gives less."""
+    if entry.text is not None:
+        return Cleaned(clean.plain(entry.text)), entry.text_from
+    told = clean.fragment(entry.html, url=entry.url) if entry.html else Cleaned("")
+    if entry.page is None:
+        return told, entry.text_from
+    page = clean.page(entry.page, url=entry.url, charset=entry.charset, captured=entry.captured)
+    if len(page.text) < len(told.text):
+        return replace(page, text=told.text), TextFrom.PAGE
+    return page, TextFrom.PAGE
+
+
+def _title(entry: Entry, cleaned: Cleaned) -> str | None:
+    """An archive's own word, else the page's, else the feed's."""
+    first, second = (cleaned.title, entry.title) if entry.feed else (entry.title, cleaned.title)
+    title = first or second
+    return (words.one_line(title, TITLE) or None) if title else None
+
+
+def _id(entry: Entry, source: str | None, title: str | None, text: str) -> str:
+    if entry.id_by == "address" and entry.url:
+        return _hash("address", addresses.key(entry.url))
+    if entry.id_by != "content" and entry.guid:
+        return _hash("guid", source or "", entry.guid)
+    return _hash("content", source or "", title or "", text)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _entry_of_line(line: Line, now: datetime) -> Entry:
+    seen = line.first_seen or now
+    published = dates.read(line.published, captured=None) if line.published else None
+    whole = line.html.encode() if line.html is not None and line.text is None else None
+    return Entry(
+        guid=line.guid,
+        url=addresses.absolute(line.url) if line.url else None,
+        title=line.title,
+        html=None,
+        text=line.text,
+        page=whole,
+        published=published,
+        published_from="archive" if published else None,
+        authors=line.authors,
+        language=line.language,
+        source=line.source,
+        feed=None,
+        captured=seen,
+        text_from=TextFrom.PAGE,
+        charset="utf-8",
+        where=line.where,
+        id_by="address" if line.url else "guid" if line.guid else "content",
+    )
+
+
+def _entry_of_page(capture: Capture) -> Entry:
+    return Entry(
+        guid=None,
+        url=capture.url or None,
+        title=None,
+        html=None,
+        text=None,
+        page=capture.body,
+        published=None,
+        published_from=None,
+        authors=(),
+        language=None,
+        source=None,
+        feed=None,
+        captured=capture.captured,
+        text_from=TextFrom.PAGE,
+        charset=_charset(capture),
+        where=capture.where,
+        id_by="address" if capture.url else "content",
+    )
+
+
+def _charset(capture: Capture) -> str | None:
+    message = Message()
+    message["content-type"] = capture.header("content-type") or ""
+    return message.get_content_charset()

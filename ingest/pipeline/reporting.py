@@ -1,0 +1,142 @@
+"""A run's report: what came in, what became of it, and whether the two agree."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ingest.errors import Unbalanced, UsageError
+from ingest.models import FeedReport, Outcome, RunReport
+from ingest.pipeline.fetching import beside
+from ingest.pipeline.pipe import Pipe
+from ingest.pipeline.runs import Run
+from ingest.store import Booking
+
+KEPT = (Outcome.REJECTED, Outcome.QUARANTINED)  # what digest booked; publishing again does not change it
+
+Counts = Mapping[str, Mapping[str, int]]
+
+
+def report(
+    pipe: Pipe,
+    run: Run,
+    parts: Sequence[str],
+    *,
+    landings: Sequence[str] = (),
+    skipped: Iterable[FeedReport] = (),
+    notes: Sequence[str] = (),
+    whole_day: bool = False,
+) -> RunReport:
+    """Sum up a run over its own files of stories, whoever published them, and keep the report.
+
+    What another run published and reported is unchanged to this one, except where the run reports on a `whole_day`.
+    Raises Unbalanced where a file is not published, or where outcomes and entries differ; the report is not kept then.
+    """
+    bookings = pipe.store.bookings(parts)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    reasons: Counter[str] = Counter()
+    entries = 0
+    for path in parts:
+        booking = _complete(pipe, path, bookings.get(path))
+        entries += _came_in(pipe, path)
+        reasons.update(booking.reasons)
+        old = booking.run != run.id and not whole_day and pipe.landing.exists(_path(booking.run))
+        for feed, outcomes in (_as_unchanged(booking.counts) if old else booking.counts).items():
+            counts[feed].update(outcomes)
+    total = sum((Counter(outcomes) for outcomes in counts.values()), Counter())
+    feeds = _feeds(pipe, landings, counts)
+    _balance(run, entries, total, feeds, counts)
+    result = RunReport(
+        run=run.id,
+        kind=run.kind,
+        started=run.started,
+        ended=datetime.now(UTC),
+        entries=entries,
+        outcomes={outcome: total[outcome] for outcome in Outcome},
+        reasons=reasons,
+        feeds=(*feeds, *skipped),
+        notes=tuple(notes),
+    )
+    pipe.landing.write_json(_path(run.id), result.to_json())
+    return result
+
+
+def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
+    """The report of a run as JSON, or of the last one.
+
+    Raises UsageError where there is none.
+    """
+    paths = sorted(path for path in pipe.landing.list("reports/") if path.endswith(".json"))
+    if run is None and not paths:
+        raise UsageError("no run has been reported yet", advice="Start one with `sitrep run` or `sitrep backfill`.")
+    path = _path(run) if run else paths[-1]
+    if path not in paths:
+        raise UsageError("there is no report of that run", subject=str(run), advice="`sitrep report` shows the last.")
+    record: dict[str, Any] = pipe.landing.read_json(path)
+    return record
+
+
+def _path(run: str) -> str:
+    return f"reports/{run}.json"
+
+
+def _complete(pipe: Pipe, path: str, booking: Booking | None) -> Booking:
+    if booking is None or not booking.complete or booking.version != pipe.landing.part(path).version:
+        raise Unbalanced("not published to its end", subject=path, advice="Run `sitrep publish`.")
+    return booking
+
+
+def _came_in(pipe: Pipe, path: str) -> int:
+    """How many entries a file of stories stands for: its stories, and what digest counted beside them."""
+    part = pipe.landing.part(path)
+    return part.count + sum(sum(outcomes.values()) for outcomes in part.header["counts"].values())
+
+
+def _as_unchanged(counts: Counts) -> dict[str, Counter[str]]:
+    return {
+        feed: Counter(
+            {
+                **{outcome: n for outcome, n in outcomes.items() if outcome in KEPT},
+                str(Outcome.UNCHANGED): sum(n for outcome, n in outcomes.items() if outcome not in KEPT),
+            }
+        )
+        for feed, outcomes in counts.items()
+    }
+
+
+def _feeds(pipe: Pipe, landings: Iterable[str], counts: Counts) -> list[FeedReport]:
+    """A line per feed; several polls of one feed (a whole day) in one line."""
+    lines: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for landing in landings:
+        for line in pipe.landing.read_json(beside(landing))["feeds"]:
+            lines[line["url"]].append(line)
+    return [_line(polls, counts.get(url, {})) for url, polls in lines.items()]
+
+
+def _line(polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> FeedReport:
+    last = next((poll for poll in polls if poll["status"] == "new"), polls[-1])
+    return FeedReport(
+        url=last["url"],
+        title=last["title"],
+        status=last["status"],
+        reason=last["reason"],
+        detail=last["detail"],
+        entries=sum(poll["entries"] for poll in polls),
+        gap=any(poll["gap"] for poll in polls),
+        truncated=any(poll["truncated"] for poll in polls),
+        outcomes={Outcome(outcome): n for outcome, n in counts.items()},
+    )
+
+
+def _balance(run: Run, entries: int, total: Counter[str], feeds: Sequence[FeedReport], counts: Counts) -> None:
+    """In = sum of outcomes, for the run and for each feed as its poll counted it."""
+    if total.total() != entries:
+        raise Unbalanced(f"{entries} entries came in, {total.total()} were accounted for", subject=run.id)
+    for feed in feeds:
+        if sum(feed.outcomes.values()) != feed.entries:
+            told = f"{feed.entries} entries in its document, {sum(feed.outcomes.values())} accounted for"
+            raise Unbalanced(told, subject=feed.url)
+    if feeds and (strangers := counts.keys() - {feed.url for feed in feeds}):
+        raise Unbalanced(f"entries of feeds that were not polled: {', '.join(sorted(strangers))}", subject=run.id)

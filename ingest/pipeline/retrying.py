@@ -1,0 +1,51 @@
+"""Quarantined items, handled again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from ingest import archive, dates
+from ingest.errors import UsageError
+from ingest.landing import Quarantined
+from ingest.models import Outcome, RunReport
+from ingest.pipeline.digesting import digest_items
+from ingest.pipeline.pipe import Pipe
+from ingest.pipeline.publishing import publish
+from ingest.pipeline.reading import Job
+from ingest.pipeline.reporting import report
+from ingest.pipeline.runs import Run
+
+
+def item(pipe: Pipe, identity: str) -> Quarantined:
+    """Raises UsageError where there is none of that id."""
+    found = next((item for item in pipe.landing.quarantined() if item.id == identity), None)
+    if found is None:
+        raise UsageError("nothing of that id is quarantined", subject=identity, advice="See `sitrep quarantine list`.")
+    return found
+
+
+def to_json(found: Quarantined) -> dict[str, Any]:
+    record = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "data"}
+    return record | {"captured": dates.iso(found.captured), "meta": dict(found.meta)}
+
+
+def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:
+    """Digest and publish these items again; what succeeds leaves the quarantine, what fails again stays."""
+    parts: list[str] = []
+    for identity in identities:
+        found = item(pipe, identity)
+        trusted = bool(found.meta["trusted"])
+        group = "captures" if trusted else "archive"
+        source = archive.Source(found.where, "retry", 0)
+        job = Job(source, f"stories/{group}/retry-{identity}", dates.instant(found.meta["now"]), trusted)
+        note = found.meta["note"]
+        data = pipe.landing.quarantined_bytes(identity)
+        raw = archive.Raw(found.kind, data, note.encode() if note else None, found.where, 1, len(data))
+        (part,) = digest_items(pipe.landing, job, [raw], pipe.settings, workers_=1)
+        if not any(Outcome.QUARANTINED in counts for counts in pipe.landing.part(part).header["counts"].values()):
+            pipe.landing.drop_quarantined(identity)
+        parts.append(part)
+    publish(pipe, parts, run=run.id)
+    return report(pipe, run, parts)

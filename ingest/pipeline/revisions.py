@@ -1,0 +1,110 @@
+"""What one more capture makes of a story: pure decisions, the same whatever the order in which captures arrive.
+
+A story's versions are its different texts of the richest kind that was seen, each with its first and last capture;
+the current one is that of the latest capture. A poorer text is forgotten when a richer one is there. Of mentions (what
+other sites' feeds tell of an address) the earliest stands: they cannot revise each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ingest import dates
+from ingest.models import Content, Outcome, Story, TextFrom, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The story as it is now. `rewritten`: its shown text, tags or date are others than before."""
+
+    story: Story
+    outcome: Outcome
+    rewritten: bool
+
+
+def first(content: Content, now: datetime) -> Decision:
+    """A story that nobody knew."""
+    story = Story(
+        id=content.id,
+        versions=(Version(content, content.captured, content.captured),),
+        feeds=(content.feed,) if content.feed else (),
+        first_seen=content.first_seen,
+        indexed=now,
+        published=content.published,
+        published_from=content.published_from,
+        cluster=content.id,
+    )
+    return Decision(story, Outcome.INDEXED, rewritten=True)
+
+
+def again(story: Story, content: Content) -> Decision:
+    """A known story, seen once more."""
+    versions, outcome = _versions(story, content)
+    oldest = min((v for v in versions if v.content.published), key=lambda v: (v.first, v.content.digest), default=None)
+    after = replace(
+        story,
+        versions=versions,
+        feeds=tuple(sorted({*story.feeds, content.feed})) if content.feed else story.feeds,
+        first_seen=min(story.first_seen, content.first_seen),
+        published=oldest.content.published if oldest else None,  # an outlet that re-dates its story does not move it
+        published_from=oldest.content.published_from if oldest else None,
+    )
+    return Decision(after, outcome, rewritten=_shown(after) != _shown(story))
+
+
+def _shown(story: Story) -> tuple[object, ...]:
+    content = story.content
+    return content.digest, content.tags, content.rules_version, content.cleaner, story.instant(), story.revision
+
+
+def _versions(story: Story, content: Content) -> tuple[tuple[Version, ...], Outcome]:
+    have = story.content.text_from.rank
+    if content.text_from.rank < have:
+        return story.versions, Outcome.UNCHANGED
+    seen = Version(content, content.captured, content.captured)
+    if content.text_from.rank > have:
+        outcome = Outcome.UNCHANGED if content.digest == story.content.digest else Outcome.REVISED
+        return (seen,), outcome
+    if content.text_from is TextFrom.MENTION:
+        return _mentions(story.versions[0], seen)
+    same = next((v for v in story.versions if v.content.digest == content.digest), None)
+    if same:
+        after = _seen_again(same, seen)
+        return _ordered(story, same, after), _how(same, after)
+    reread = next((v for v in story.versions if _reread(v, content)), None)
+    if reread:
+        return _ordered(story, reread, replace(reread, content=content)), Outcome.RECLEANED
+    return _ordered(story, None, seen), Outcome.REVISED
+
+
+def _mentions(standing: Version, seen: Version) -> tuple[tuple[Version, ...], Outcome]:
+    if seen.content.digest == standing.content.digest:
+        after = _seen_again(standing, seen)
+        return (after,), _how(standing, after)
+    earliest = min(standing, seen, key=lambda v: (v.first, v.content.digest))
+    return (earliest,), Outcome.UNCHANGED
+
+
+def _seen_again(before: Version, seen: Version) -> Version:
+    """The same text once more; what else is said of it is what its latest capture says."""
+    latest = seen.content if seen.content.captured >= before.content.captured else before.content
+    return Version(latest, min(before.first, seen.first), max(before.last, seen.last))
+
+
+def _how(before: Version, now: Version) -> Outcome:
+    return Outcome.RETAGGED if now.content.rules_version != before.content.rules_version else Outcome.UNCHANGED
+
+
+def _reread(version: Version, content: Content) -> bool:
+    """Whether `content` is a capture that is known, read by another cleaner."""
+    return content.cleaner != version.content.cleaner and content.captured in (version.first, version.last)
+
+
+def _ordered(story: Story, before: Version | None, now: Version) -> tuple[Version, ...]:
+    versions = [v for v in story.versions if v is not before] + [now]
+    return tuple(sorted(versions, key=lambda v: (v.last, _published(v.content), v.content.digest)))
+
+
+def _published(content: Content) -> float:
+    return dates.instant(content.published).timestamp() if content.published else 0.0
