@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from textwrap import dedent
 
@@ -74,15 +75,27 @@ PRELUDE = """
 """
 
 
-def start(path: Path, name: str, script: str) -> subprocess.Popen[str]:
-    """A process of its own that has `store`, `take` and `say`, and runs `script`."""
-    return subprocess.Popen(
-        [sys.executable, "-c", dedent(PRELUDE) + dedent(script), str(path), name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-    )
+Start = Callable[[Path, str, str], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a process of its own that has `store`, `take` and `say`, and runs a script; the test's end ends it."""
+    with ExitStack() as stack:
+
+        def run(path: Path, name: str, script: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-c", dedent(PRELUDE) + dedent(script), str(path), name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(TESTS)},
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield run
 
 
 def line(process: subprocess.Popen[str]) -> str:
@@ -90,7 +103,7 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_two_publishers_write_in_turn(path: Path) -> None:
+def test_two_publishers_write_in_turn(start: Start, path: Path) -> None:
     script = """
         for number in range(15):
             lease = take()
@@ -119,7 +132,10 @@ HOLD = """
 """
 
 
-def test_the_lease_of_a_killed_process_is_taken_over_at_once(path: Path, store: SqliteStore) -> None:
+def test_the_lease_of_a_killed_process_is_taken_over_at_once(
+    start: Start, path: Path, store: SqliteStore, clock: Clock
+) -> None:
+    clock.now = time.time()
     process = start(path, "x", HOLD)
     holder = line(process)
     assert store.lease("here:1:me", live=True) == holder
@@ -128,11 +144,13 @@ def test_the_lease_of_a_killed_process_is_taken_over_at_once(path: Path, store: 
     leased(store, "here:1:me")
 
 
-def test_a_live_waiter_that_was_killed_holds_nobody_up(path: Path, store: SqliteStore, clock: Clock) -> None:
+def test_a_live_waiter_that_was_killed_holds_nobody_up(
+    start: Start, path: Path, store: SqliteStore, clock: Clock
+) -> None:
+    clock.now = time.time()
     lease = leased(store, "other:1:me")
     process = start(path, "x", "say(store.lease(holder, live=True)); sys.stdin.readline()")
     assert line(process) == "other:1:me"
-    clock.now = time.time()
     store.release(lease)
     assert "x" in str(store.lease("other:2:archive", live=False))
     process.kill()
@@ -140,7 +158,9 @@ def test_a_live_waiter_that_was_killed_holds_nobody_up(path: Path, store: Sqlite
     leased(store, "other:2:archive", live=False)
 
 
-def test_a_publisher_that_slept_too_long_writes_nothing(path: Path, store: SqliteStore, clock: Clock) -> None:
+def test_a_publisher_that_slept_too_long_writes_nothing(
+    start: Start, path: Path, store: SqliteStore, clock: Clock
+) -> None:
     process = start(path, "x", HOLD)
     holder = line(process)
     os.kill(process.pid, signal.SIGSTOP)
@@ -169,7 +189,7 @@ def test_a_process_of_another_host_is_not_thought_dead(store: SqliteStore) -> No
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.02, 0.05, 0.11])
-def test_a_kill_leaves_whole_slices(path: Path, wait: float) -> None:
+def test_a_kill_leaves_whole_slices(start: Start, path: Path, wait: float) -> None:
     script = """
         lease = take()
         for number in range(1000):
@@ -195,12 +215,12 @@ def test_a_kill_leaves_whole_slices(path: Path, wait: float) -> None:
     store.close()
 
 
-def test_processes_that_open_a_new_store_at_once_share_it(path: Path) -> None:
+def test_processes_that_open_a_new_store_at_once_share_it(start: Start, path: Path) -> None:
     openers = [start(path, name, "say(store.info()['stories'])") for name in "abcd"]
     assert [opener.communicate(timeout=30)[0].strip() for opener in openers] == ["0"] * 4
 
 
-def test_a_forked_process_uses_connections_of_its_own(path: Path) -> None:
+def test_a_forked_process_uses_connections_of_its_own(start: Start, path: Path) -> None:
     # in a process of its own: forking one that runs threads warns
     script = """
         lease = take()
@@ -261,12 +281,11 @@ def test_a_closed_store_opens_again(store: SqliteStore) -> None:
 def test_other_programs_can_read_the_stories(store: SqliteStore, path: Path) -> None:
     told = story("a")
     write(store, told)
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT id, title, text FROM stories").fetchall() == [
             (told.id, told.content.title, told.content.text)
         ]
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    connection.close()
 
 
 def test_counts_do_not_read_the_texts(store: SqliteStore, path: Path) -> None:
@@ -299,9 +318,8 @@ def test_a_file_that_is_no_database_is_named(path: Path) -> None:
 
 def test_another_programs_database_is_left_alone(path: Path) -> None:
     path.parent.mkdir()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE stories (id)")
-    connection.close()
     before = path.read_bytes()
     fails(path, "another program's")
     assert path.read_bytes() == before

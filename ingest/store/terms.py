@@ -26,7 +26,7 @@ _SINGLE = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
 )
-_ELISION = re.compile(r"(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoqu|un|all|dall|dell|nell|sull|coll|gl)'(?=\w{2})")
+_ELISION = re.compile(r"\A(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoqu|un|all|dall|dell|nell|sull|coll|gl)'(?=\w{2})")
 _LETTERS = str.maketrans(
     {
         "æ": "ae",
@@ -98,7 +98,7 @@ def _split(word: str) -> tuple[str, ...]:
 def _bare(form: str) -> str:
     if "'" not in form:
         return form
-    return _ELISION.sub("", form.removesuffix("'s"), count=1)
+    return _ELISION.sub("", form.removesuffix("'s"))
 
 
 class _Terms(dict[str, tuple[str, str]]):
@@ -133,4 +133,12 @@ def _stem(form: str) -> str:
         return form  # "u.s" is no plural
     with _stemming:
         stems = _porter()[1](form.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
-    return " ".join(*cast(list[tuple[str]], stems)) if stems else form
+    return _with_y(form, " ".join(*cast(list[tuple[str]], stems)) if stems else form)
+
+
+def _with_y(form: str, stem: str) -> str:
+    """Porter makes "deploi" of "deploy" but "deploy" of "deployment"; his later rules (Porter 2) leave y after a
+    vowel."""
+    if stem[-1] == "i" and form[len(stem) - 1] == "y" and stem[-2:-1] in ("a", "e", "o", "u"):
+        return stem[:-1] + "y"
+    return stem
