@@ -174,8 +174,9 @@ class FaultServer:
         return [seen.path for seen in list(self.requests)]
 
     def close(self) -> None:
+        """Refuse connections from now on and end those that are open."""
         self._stop.set()
-        self._socket.shutdown(socket.SHUT_RDWR)
+        _shut(self._socket)
         self._socket.close()
         with self._lock:
             for connection in self._open:

@@ -179,15 +179,17 @@ class Fetcher:
         self.close()
 
     def close(self) -> None:
-        """End what is in flight and send the workers home."""
-        self._schedule.close()
+        """End what is in flight, hand out the rest as waiting and send the workers home."""
         with self._lock:
             self._closed = True
+        turns = self._schedule.close()
+        with self._lock:
             kept, self._kept = list(self._kept.values()), OrderedDict()
             for connection in self._open:
                 connection.abort()
         for connection in kept:
             connection.close()
+        _end_all(turns, _BUDGET)
         end = time.monotonic() + _PARTING
         for worker in self._workers:  # one that still waits for a name is left to end by itself
             worker.join(max(end - time.monotonic(), 0.0))
@@ -258,7 +260,7 @@ class Fetcher:
     def _enter(self, job: _Job, *, first: bool = False) -> None:
         """Queue the next hop of a job, unless its host was given up or its robots.txt is against it."""
         job.place = job.target.place
-        if job.run is not None and job.run.over:
+        if self._closed or (job.run is not None and job.run.over):
             job.end(_BUDGET)
             return
         verdict = self._schedule.given_up(job.place)

@@ -122,9 +122,13 @@ def _br(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 break
             begun = True
             piece = decoder.process(chunk, output_buffer_limit=PIECE)
-            while piece:
-                yield piece
-                piece = b"" if decoder.can_accept_more_data() else decoder.process(b"", output_buffer_limit=PIECE)
+            # It may accept more and still hold back what it made of the input before: ask until nothing comes.
+            while piece or not decoder.can_accept_more_data():
+                if piece:
+                    yield piece
+                if decoder.is_finished():
+                    break
+                piece = decoder.process(b"", output_buffer_limit=PIECE)
     except brotli.error as error:
         raise Fault("bad-response", "its br coding is damaged") from error
     if begun and not decoder.is_finished():

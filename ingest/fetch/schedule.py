@@ -197,11 +197,15 @@ class Schedule:
                 self._enter(run.held.popleft())
             return taken
 
-    def close(self) -> None:
-        """Send all workers home."""
+    def close(self) -> list[Turn]:
+        """Send all workers home. What had been queued."""
         with self._ready:
             self._closed = True
             self._ready.notify_all()
+            turns = [turn for host in self._hosts.values() for turn in host.turns]
+            for host in self._hosts.values():
+                host.turns.clear()
+            return turns
 
     def _host(self, place: Place) -> _Host:
         host = self._hosts.get(place)

@@ -25,6 +25,7 @@ from urllib.parse import urldefrag, urlsplit
 import certifi
 
 from ingest import addresses
+from ingest.errors import SettingsError
 from ingest.fetch import coding, guard
 from ingest.fetch.reasons import Fault
 from ingest.settings import Network
@@ -268,7 +269,7 @@ class Dialler:
         self._ca_file = ca_file
         self._resolve = resolve
         self._connect = connect
-        self._context: ssl.SSLContext | None = None
+        self._context = _context(ca_file) if ca_file else None  # early: a wrong setting must not wait for the first TLS
         self._lock = threading.Lock()
 
     def dial(self, to: Target, deadline: Deadline) -> Connection:
@@ -362,7 +363,12 @@ def _context(ca_file: str) -> ssl.SSLContext:
     if not system.cafile and not system.capath:
         context.load_verify_locations(certifi.where())
     if ca_file:
-        context.load_verify_locations(ca_file)
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:  # SSLError, a file without certificates, is one
+            raise SettingsError(
+                f"no certificates could be read from {ca_file}", subject="SITREP_CA_FILE", advice="Name a PEM file."
+            ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -427,7 +433,7 @@ def _answered(connection: Connection, response: http.client.HTTPResponse, limits
     aside = status not in (200, 203)
     if aside:  # the status has said it all: its body may neither take long nor fail the request
         limits, deadline = _SHORT, deadline.within(_ASIDE_TIME)
-    connection.allow(2 * limits.wire + HEAD, deadline)
+    connection.allow(limits.wire + limits.wire // 4 + HEAD, deadline)  # chunks of 16 bytes are the smallest honest ones
     body = bytearray()
     try:
         _check_framing(response, limits)
