@@ -34,11 +34,11 @@ def page(body: bytes, *, url: str | None, charset: str | None, captured: datetim
     title. `published_from` begins with "page" or "url".
     """
     source = markup.decode(body, charset)
-    root, whole = markup.parse(source)
-    if root is None:
+    tree = markup.parse(source)
+    if tree is None:
         return Cleaned(text="")
-    found = metadata.read(root, url=url, captured=captured, deep=not whole)
-    text = _text(bodies.story(root, source if not whole else None, found.body))
+    found = metadata.read(tree, url=url, captured=captured)
+    text = _text(bodies.story(tree, source, found.body))
     return Cleaned(
         text=without_title(text, found.title),
         title=found.title,

@@ -16,7 +16,6 @@ from ingest.clean import markup
 # trafilatura copies a page five times and looks at each element often: 1 ms for 100 elements. What has more elements
 # than any page measured (25,000), or is nested deeper, is read by paragraphs alone.
 _MOST_ELEMENTS = 50_000
-_MOST_DEPTH = 200
 
 # Less than this is a teaser, a caption or a consent notice; then what else the page holds is looked at.
 _LITTLE = 200
@@ -26,32 +25,21 @@ _CHROME = frozenset(("nav", "aside", "footer", "form", "figure", "menu", "dialog
 _PARAGRAPHS = frozenset(("p", "blockquote", "li", "h2", "h3", "h4", "pre"))
 
 
-def story(root: html.HtmlElement, source: str | None, data: str | None) -> list[str]:
-    """The paragraphs of a page's story.
-
-    `source` is the page itself where its tree is not whole; `data` is the story's text as the page's data states it.
-    """
-    if source is not None:
+def story(tree: markup.Tree, source: str, data: str | None) -> list[str]:
+    """The paragraphs of a page's story. `source` is the page itself; `data` is the story's text as the page's data
+    states it."""
+    if not tree.whole:
         return _of_soup(source)
-    found = [] if _is_heavy(root) else _extracted(root)
+    heavy = tree.deep or tree.root.xpath("count(//*)") > _MOST_ELEMENTS
+    found = [] if heavy else _extracted(tree.root)
     if _length(found) >= _LITTLE:
         return found
-    others = [_of_data(data or ""), _of_container(root)]
-    best = max(others, key=_length)
+    best = max((_of_data(data or ""), _of_container(tree.root)), key=_length)
     return best if _length(best) > max(_BETTER * _length(found), 80) else found
 
 
 def _length(paragraphs: Iterable[str]) -> int:
     return sum(map(len, paragraphs))
-
-
-def _is_heavy(root: html.HtmlElement) -> bool:
-    depth = deepest = count = 0
-    for event, _ in markup.events(root):
-        depth += 1 if event == "start" else -1
-        deepest = max(deepest, depth)
-        count += event == "start"
-    return count > _MOST_ELEMENTS or deepest > _MOST_DEPTH
 
 
 def _extracted(root: html.HtmlElement) -> list[str]:

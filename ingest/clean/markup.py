@@ -7,6 +7,7 @@ import functools
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from bs4 import BeautifulSoup
 from bs4.dammit import UnicodeDammit
@@ -21,7 +22,7 @@ _MAX_ATTRIBUTES = 256
 _LONG_TAG = 1_000
 
 # Control characters that no HTML may hold; libxml2 ends some documents at them.
-_CONTROLS = dict.fromkeys([*range(0x09), 0x0B, *range(0x0E, 0x20), 0xFFFE, 0xFFFF])
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\ufffe\uffff]+")
 
 _DECLARED = re.compile(
     rb"""<(?:meta\b[^>]{0,500}?\bcharset|\?xml[^>]{0,200}?\bencoding)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I
@@ -74,6 +75,7 @@ def decode(body: bytes, charset: str | None) -> str:
         text = body.decode(name, "replace")
         if text.count("\ufffd") <= _TOLERATED * len(text):
             return text
+    hush()
     return body.decode(_encoding(UnicodeDammit(body[:50_000]).original_encoding) or "utf-8", "replace")
 
 
@@ -99,22 +101,35 @@ def _utf16(body: bytes) -> str | None:
     return "utf-16-be" if even > odd else "utf-16-le"
 
 
-def parse(text: str) -> tuple[html.HtmlElement | None, bool]:
-    """The tree of a page (None: there is nothing in it), and whether it is the whole page.
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A parsed page. `deep`: it is nested so deeply (256 elements) that only linear work without recursion is safe;
+    `whole`: nothing of it was cut off."""
 
-    libxml2 drops everything behind a nesting of 2,048 elements (256 without `huge_tree`) without raising.
+    root: html.HtmlElement
+    deep: bool = False
+    whole: bool = True
+
+
+def parse(text: str) -> Tree | None:
+    """The tree of a page; None: there is nothing in it.
+
+    libxml2 drops, without raising, everything behind a nesting of 256 elements, or of 2,048 when asked for more.
     """
-    parser = html.HTMLParser(
-        encoding="utf-8",
-        huge_tree=True,
-        remove_comments=True,
-        remove_pis=True,
-        collect_ids=False,
-    )
+    source = _tamed(text).encode("utf-8", "replace")
     try:
-        root = html.document_fromstring(_tamed(text).encode("utf-8", "replace"), parser=parser)
+        root, whole = _parsed(source, huge=False)
+        if whole:
+            return Tree(root)
+        root, whole = _parsed(source, huge=True)
+        return Tree(root, deep=True, whole=whole)
     except (etree.ParserError, ValueError):  # nothing but comments, or nothing at all
-        return None, True
+        return None
+
+
+def _parsed(source: bytes, *, huge: bool) -> tuple[html.HtmlElement, bool]:
+    parser = html.HTMLParser(encoding="utf-8", huge_tree=huge, remove_comments=True, remove_pis=True, collect_ids=False)
+    root = html.document_fromstring(source, parser=parser)
     return root, not any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log)
 
 
@@ -125,7 +140,7 @@ _TAG = re.compile(rf"<[a-zA-Z][^\s/>]*+(?:{_ATTRIBUTE.pattern})*+")
 
 def _tamed(text: str) -> str:
     """`text` without control characters and without tags of thousands of attributes. Linear in its length: 0.8 ms."""
-    return _TAG.sub(_fewer_attributes, text.translate(_CONTROLS))
+    return _TAG.sub(_fewer_attributes, _CONTROLS.sub("", text))
 
 
 def _fewer_attributes(tag: re.Match[str]) -> str:
@@ -180,15 +195,10 @@ def paragraphs(root: html.HtmlElement, leave: frozenset[str] = frozenset()) -> I
 
 @functools.cache
 def hush() -> None:
-    """Keep out of our log what trafilatura and htmldate log: text of pages, and as an error what is not HTML."""
-    for name in ("trafilatura", "htmldate"):
+    """Keep out of our log what these libraries log: text of pages, and as an error what is not HTML."""
+    for name in ("trafilatura", "htmldate", "bs4.dammit"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
-
-
-def events(root: html.HtmlElement) -> Iterator[tuple[str, html.HtmlElement]]:
-    """("start", element) and ("end", element) in the order of the document, without recursion."""
-    yield from etree.iterwalk(root, events=("start", "end"))
 
 
 def _paragraph(tag: str, words: list[str]) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ import htmldate
 from lxml import html
 
 from ingest import addresses, dates, words
-from ingest.clean.markup import hush, paragraphs
+from ingest.clean.markup import Tree, hush, paragraphs
 
 TITLE_LENGTH = 500
 _NAME_LENGTH = 100
@@ -56,13 +56,13 @@ class _Page:
     site: str | None = None
 
 
-def read(root: html.HtmlElement, *, url: str | None, captured: datetime, deep: bool = False) -> Metadata:
-    """The metadata of the page; `deep` pages are not searched for dates in their text."""
-    page = _Page(root, url, captured, meta=_meta(root))
-    objects = list(_objects(root, page.rescued))
+def read(tree: Tree, *, url: str | None, captured: datetime) -> Metadata:
+    """The metadata of the page at `url`; no date behind `captured` is believed."""
+    page = _Page(tree.root, url, captured, meta=_meta(tree.root))
+    objects = list(_objects(tree.root, page.rescued))
     page.story = _story(objects, page)
     page.site = _site(objects, page)
-    published, published_from = _published(page, deep)
+    published, published_from = _published(page, searched=not tree.deep)
     body = page.story.get("articleBody")
     return Metadata(
         title=_title(page),
@@ -255,7 +255,7 @@ _PUBLISHED = """
 """.split()  # noqa: SIM905 - a table to be read
 
 
-def _published(page: _Page, deep: bool) -> tuple[str | None, str | None]:
+def _published(page: _Page, *, searched: bool) -> tuple[str | None, str | None]:
     """The date of publication and where it stands: "page" with the kind of statement, or "url"."""
     for place, stated in (
         ("page: json-ld", _strings(page.story.get("datePublished")) or _strings(page.story.get("dateCreated"))),
@@ -268,7 +268,7 @@ def _published(page: _Page, deep: bool) -> tuple[str | None, str | None]:
         for value in stated[:10]:
             if found := dates.read(value, captured=page.captured):
                 return found, place
-    found = None if deep else _searched(page)
+    found = _searched(page) if searched else None
     return (found, "page: text") if found else (None, None)
 
 
@@ -309,7 +309,7 @@ def _in_address(url: str | None) -> list[str]:
 def _searched(page: _Page) -> str | None:
     """The day that htmldate finds in the page, if the page's text writes it; htmldate guesses as well (from a month in
     the address of an image, from the year of a copyright line)."""
-    if sum(1 for _ in page.root.iter()) > _MOST_ELEMENTS_FOR_SEARCH:
+    if page.root.xpath("count(//*)") > _MOST_ELEMENTS_FOR_SEARCH:
         return None
     hush()
     try:
@@ -331,34 +331,38 @@ def _searched(page: _Page) -> str | None:
 # ---- authors
 
 
+_AUTHOR = ("author", "article:author", "parsely-author", "dc.creator", "dcterms.creator", "byl", "sailthru.author")
+_BYLINES = """
+    //a[contains(concat(' ', @rel, ' '), ' author ')] | //*[contains(@class, 'byline') or contains(@class, 'author')]
+"""
+
+
 def _authors(page: _Page) -> tuple[str, ...]:
+    not_these = (page.site, _host(page.url))
     for stated in (
         _names(page.story.get("author")) or _names(page.story.get("creator")),
-        [
-            value
-            for name in (
-                "author",
-                "article:author",
-                "parsely-author",
-                "dc.creator",
-                "dcterms.creator",
-                "byl",
-                "sailthru.author",
-            )
-            for value in page.meta.get(name, ())
-        ],
+        [value for name in _AUTHOR for value in page.meta.get(name, ())],
         _itemprop(page.root, "author"),
-        [_text(e) for e in page.root.xpath("//a[contains(concat(' ', @rel, ' '), ' author ')]")[:5]],
     ):
-        if found := names(stated, not_these=(page.site, _host(page.url))):
+        if found := names(stated, not_these):
+            return found
+    bylines = (_text(element) for element in page.root.xpath(_BYLINES)[:10])
+    for byline in bylines:  # a box about the author, or of comments' authors, is no byline: only names will do
+        found = names([byline], not_these) if 5 < len(byline) < 150 else ()
+        if found and all(_PERSON.fullmatch(name) for name in found):
             return found
     return ()
 
 
-_BY = re.compile(r"^(?:written\s+|reported\s+|posted\s+)?(?:by|von|par|por|de|автор|авторы|текст)\b[:\s]+", re.I)
-_BETWEEN = re.compile(r"\s*(?:[,;|/•&]|\band\b|\bund\b|\bet\b|\by\b|\bи\b|\bта\b|\bі\b)\s*", re.I)
+_WORD_OF_NAME = r"[^\W\d_a-zа-яіїєґ][\w'’.-]*"
+_PERSON = re.compile(rf"{_WORD_OF_NAME}(?: (?:{_WORD_OF_NAME}|de|van|von|der|bin|al|el|la|di|da)){{1,4}}")
+_BY = re.compile(
+    r"^\W*(?:(?:written|reported|posted)\s+)?(?:by|von|par|por|de|автор|авторы|текст)\b[:\s]+", re.IGNORECASE
+)
+_ASIDE = re.compile(r"\([^()]*\)?|\S*(?:://|@|www\.)\S*")  # agencies and pictures in brackets, addresses, handles
+_BETWEEN = re.compile(r"\s*(?:[,;|/•&]|\b(?:and|und|et|y|og|och|и|та|і)\b)\s*", re.IGNORECASE)
 _NO_NAME = re.compile(
-    r"https?:|www\.|@|\d{3}|^(?:admin\w*|editor\w*|staff|redaktion|webmaster|none|null|undefined|unknown)$", re.I
+    r"\d{3}|^(?:admin\w*|editor\w*|staff|redaktion|webmaster|none|null|undefined|unknown|authors?)$", re.IGNORECASE
 )
 
 
@@ -367,10 +371,11 @@ def names(stated: Iterable[str], not_these: Iterable[str | None] = ()) -> tuple[
     refused = {_folded(name) for name in not_these if name}
     found: dict[str, str] = {}
     for byline in stated:
-        for part in _BETWEEN.split(_BY.sub("", _clean(byline, 5 * _NAME_LENGTH))):
+        byline = _ASIDE.sub(" ", _clean(byline, 5 * _NAME_LENGTH))
+        for part in _BETWEEN.split(_BY.sub("", byline)):
             name = words.one_line(_BY.sub("", part).strip(" .:-–—"), _NAME_LENGTH)
             folded = _folded(name)
-            if folded and folded not in refused and len(folded) > 1 and not _NO_NAME.search(name):
+            if len(folded) > 1 and folded not in refused and not _NO_NAME.search(name):
                 found.setdefault(folded, name)
     return tuple(found.values())[:_MOST_AUTHORS]
 
