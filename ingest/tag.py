@@ -42,18 +42,20 @@ SCOPES = ("clause", "sentence", "neighbours")
 NEGATION_REACH = 4  # words before the pair in which "not", "no", "denied" is taken to mean it
 STATUS_REACH = 8  # the same for the other markers
 LEAD = 2  # sentences of the text that count as its lead
-MAIN_SHARE = 1 / 3  # codebook: "roughly a third of the text or more"
+MAIN_SHARE = 1 / 4  # a topic that fills a third of a text is not proved by every sentence of it
 MAIN_LEAST = 3  # sentences that must prove it for its share to count
 HEADING = 110  # code points; a longer paragraph without a full stop is no heading
 
 # ISO 639-1, as of 2024.
-LANGUAGES = frozenset(
-    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo"
-    " es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka"
-    " kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng"
-    " nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su"
-    " sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu".split()
+_CODES = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el "
+    "en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it "
+    "iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt "
+    "my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl "
+    "sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo "
+    "za zh zu"
 )
+LANGUAGES = frozenset(_CODES.split())
 ANY = "any"  # words that stand in every language's text: NATO, HIMARS
 ELIDING = frozenset({"fr", "it", "ca"})  # an apostrophe ends a word there: l'armée; elsewhere it stands inside one
 
@@ -63,25 +65,29 @@ _TERM = re.compile(r"\*?[^\W_]+(?:['’ʼ][^\W_]+)*[*~]?|#")  # a word of the ru
 _YEAR = re.compile(r"(?<!\d)(19[3-9]\d|20[0-4]\d)(?!\d)")
 # "in 2014", "since 2014" places an act in that year; "24 May 2022" and "a 2022 law" do not.
 _IN_YEAR = re.compile(
-    r"\b(?:in|since|during|of|between|until|from|im jahr|seit|en|depuis|desde|в|с|у|з|від|до)\s+(19[3-9]\d|20[0-4]\d)(?!\d)",
+    r"\b(?:in|since|during|of|between|until|from|im jahr|seit|en|depuis|desde|в|с|у|з|від|до)\s+"
+    r"(19[3-9]\d|20[0-4]\d)(?!\d)",
     re.I,
 )
 _MODES = (Status.NEGATED, Status.HYPOTHETICAL, Status.DEMANDED, Status.PLANNED)  # the first that is found counts
 _CARRIES = frozenset({Status.ASSERTED, Status.PLANNED, Status.DEMANDED, Status.HYPOTHETICAL})
 
 
-# ---------------------------------------------------------------------------------------------------------------- sentences
+# ----------------------------------------------------------------------------------------------------- sentences
 
 _END = re.compile(r"\n+|[.!?…。！？]{1,6}[\"'”’»“)\]]{0,4}(?=\s)")
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof gen lt col maj sgt capt cmdr adm brig gov sen rep rev hon st no nos vs etc inc ltd co corp dept est"
-    " jan feb mar apr jun jul aug sept sep oct nov dec u.s u.k u.n e.u d.c i.e e.g a.m p.m approx fig vol pp ed jr sr"
-    " nr bzw z.b d.h u.a ca sog mio mrd str abs vgl dr.h m mm mme mlle sr sra srta ud uds ee.uu gral cnel pág núm"
-    " г гг им т.е т.д т.п тыс млн млрд руб ул стр см др проф ген р рр ім тис грн вул".split()
+_SHORT = (
+    "mr mrs ms dr prof gen lt col maj sgt capt cmdr adm brig gov sen rep rev hon st no nos vs etc inc ltd co corp dept "
+    "est jan feb mar apr jun jul aug sept sep oct nov dec u.s u.k u.n e.u d.c i.e e.g a.m p.m approx fig vol pp ed jr "
+    "sr nr bzw z.b d.h u.a ca sog mio mrd str abs vgl m mm mme mlle sra srta ud uds ee.uu gral cnel pág núm "
+    "г гг им т.е т.д т.п тыс млн млрд руб ул стр см др проф ген р рр ім тис грн вул"
 )
-# After "U.S." or "No." a capital says nothing; these words begin sentences, hardly names.
-_STARTERS = frozenset("The A An In On At He She It They We But And This That These Those As After Before While".split())
-_TITLES = frozenset("mr mrs ms dr prof gen lt col maj sgt capt cmdr adm brig gov sen rep rev hon st no nos".split())
+_RANKS = "mr mrs ms dr prof gen lt col maj sgt capt cmdr adm brig gov sen rep rev hon st no nos проф ген"
+# After "U.S." a capital says nothing; these words begin sentences, hardly names.
+_OPENERS = "The A An In On At He She It They We But And This That These Those As After Before While"
+_ABBREVIATIONS = frozenset(_SHORT.split())
+_TITLES = frozenset(_RANKS.split())
+_STARTERS = frozenset(_OPENERS.split())
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -141,7 +147,7 @@ def _headings(text: str, spans: Sequence[tuple[int, int]]) -> set[int]:
     return found
 
 
-# ---------------------------------------------------------------------------------------------------------------- words
+# --------------------------------------------------------------------------------------------------------- words
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +290,7 @@ def _forms(word: str) -> tuple[str, ...]:
     return (stem, stem + "s", stem + "ed", stem + "ing", doubled + "ed", doubled + "ing")
 
 
-# ---------------------------------------------------------------------------------------------------------------- rules
+# --------------------------------------------------------------------------------------------------------- rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +404,7 @@ def _book(file: _File, rules: Iterable[_Rule], language: str) -> _Book:
     for term in _marker_terms(file, "ignore", language):
         lexicon.add(term, 0, ignored=True)
     joints = "|".join(map(re.escape, _marker_terms(file, "clause", language)))
-    clause = re.compile(rf"[;:—]|\s[–-]\s" + (rf"|,\s(?:{joints})\b" if joints else ""), re.I)
+    clause = re.compile(r"[;:—]|\s[–-]\s" + (rf"|,\s(?:{joints})\b" if joints else ""), re.I)
     return _Book(lexicon, tuple(compiled), tuple((mode, bits[mode]) for mode in _MODES), bits[Status.HISTORY], clause)
 
 
@@ -407,7 +413,7 @@ def _marker_terms(file: _File, name: str, language: str) -> list[str]:
     return [*words.get(language, ()), *words.get(ANY, ())]
 
 
-# ---------------------------------------------------------------------------------------------------------------- tagging
+# ------------------------------------------------------------------------------------------------------- tagging
 
 
 @dataclass(slots=True)
@@ -435,15 +441,14 @@ def tag(rules: Rules, title: str | None, text: str, language: str | None) -> Tag
     book = rules._for(language)
     if book is None:
         return Tags()
-    head = _read(
-        book, title or "", [(0, len(title))] if title and len(title) <= MAX_SENTENCE else sentences(title or "")
-    )
+    title = title or ""
+    head = _read(book, title, [(0, len(title))] if 0 < len(title) <= MAX_SENTENCE else sentences(title))
     body = _read(book, text, sentences(text))
     story = 0
     for sentence in (*head, *body):
         story |= sentence.mask
     latest = max(map(int, _YEAR.findall(text)), default=0)
-    named = _prove(book, "title", title or "", head, story, latest)
+    named = _prove(book, "title", title, head, story, latest)
     told = _prove(book, "text", text, body, story, latest)
     if not named and not told:
         return Tags()
@@ -663,7 +668,7 @@ def _prominent(proof: _Proof, headings: set[int]) -> bool:
     return proof.evidence.field == "title" or proof.sentence < LEAD or proof.sentence in headings
 
 
-# ---------------------------------------------------------------------------------------------------------------- loading
+# ------------------------------------------------------------------------------------------------------- loading
 
 
 def load(path: Path) -> Rules:
@@ -726,12 +731,12 @@ def _failing(file: _File) -> Iterator[str]:
             for language, text, line in examples:
                 if language not in books:
                     books[language] = _book(file, [replace(rule, weight=1.0)], language)
-                if _holds(books[language], rule.topic, text) is not wanted:
+                if _holds(books[language], text) is not wanted:
                     what = "does not hold" if wanted else "holds"
                     yield f"line {line}: the rule {rule.name!r} {what} in {text!r}"
 
 
-def _holds(book: _Book, topic: str, text: str) -> bool:
+def _holds(book: _Book, text: str) -> bool:
     found = _read(book, text, sentences(text))
     story = 0
     for sentence in found:
@@ -776,19 +781,21 @@ def _compose(data: bytes, path: str) -> yaml.Node | None:
     depth = 0
     for event in yaml.parse(data, Loader=loader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _wrong(
-                path,
-                event.start_mark.line + 1,
-                "anchors and aliases (&name, *name) are not allowed; quote a word that begins with *",
-            )
+            problem = "anchors and aliases (&name, *name) are not allowed; quote a word that begins with *"
+            raise _wrong(path, _line(event), problem)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            raise _wrong(path, event.start_mark.line + 1, f"nested deeper than {MAX_DEPTH} levels")
+            raise _wrong(path, _line(event), f"nested deeper than {MAX_DEPTH} levels")
     root: yaml.Node | None = yaml.compose(data, Loader=loader)
     return root
+
+
+def _line(part: yaml.Node | yaml.Event) -> int:
+    """The line that it begins in, from 1."""
+    return part.start_mark.line + 1 if part.start_mark else 1
 
 
 def _wrong(path: str, line: int, problem: str) -> SettingsError:
@@ -802,7 +809,7 @@ class _Reader:
         self.path = path
 
     def wrong(self, node: yaml.Node, problem: str) -> SettingsError:
-        return _wrong(self.path, node.start_mark.line + 1, problem)
+        return _wrong(self.path, _line(node), problem)
 
     def file(self, root: yaml.Node | None) -> _File:
         if root is None:
@@ -813,7 +820,8 @@ class _Reader:
                 raise self.wrong(root, f"`{needed}` is missing")
         topics = self.names(parts["topics"], "topics")
         groups, lines = self.groups(parts["groups"])
-        markers = {name: self.words(parts[name], name) for name in ("ignore", "clause") if name in parts}
+        markers: dict[str, dict[str, tuple[str, ...]]] = {}
+        markers |= {name: self.words(parts[name], name) for name in ("ignore", "clause") if name in parts}
         if "status" in parts:
             allowed = {str(status) for status in (*_MODES, Status.HISTORY)}
             for name, node in self.mapping(parts["status"], "status", allowed).items():
@@ -856,7 +864,7 @@ class _Reader:
 
     def groups(self, node: yaml.Node) -> tuple[dict[str, dict[str, tuple[str, ...]]], dict[str, int]]:
         parts = self.mapping(node, "groups")
-        lines = {name: value.start_mark.line for name, value in parts.items()}
+        lines = {name: _line(value) for name, value in parts.items()}
         return {name: self.words(value, f"the group {name!r}") for name, value in parts.items()}, lines
 
     def words(self, node: yaml.Node, what: str) -> dict[str, tuple[str, ...]]:
@@ -882,9 +890,7 @@ class _Reader:
         """The term's words as a text's are split, each with its signs."""
         parts = [part for part in re.split(r"[\s.\-]+", term) if part]
         if not parts or not all(_TERM.fullmatch(part) for part in parts):
-            raise self.wrong(
-                node, f"{term!r} is no word or phrase (letters, `*` and `~` at its ends, `#` for a number)"
-            )
+            raise self.wrong(node, f"{term!r} is no word or phrase: letters, `*` or `~` at their ends, `#`")
         return parts
 
     def word(self, part: str, node: yaml.Node) -> str:
@@ -917,7 +923,7 @@ class _Reader:
         filled = {slot: self.slot(parts[slot], f"`{slot}` of {name!r}", groups) for slot in slots if slot in parts}
         if "act" not in filled and "thing" not in filled:
             raise self.wrong(node, f"the rule {name!r} is empty: it has neither `act` nor `thing`")
-        rule = _Rule(name, topic, node.start_mark.line + 1, **filled)
+        rule = replace(_Rule(name, topic, _line(node)), **filled)  # type: ignore[arg-type]
         if "scope" in parts:
             rule = replace(rule, scope=self.choice(parts["scope"], "`scope`", SCOPES))
         if "order" in parts:
@@ -964,5 +970,5 @@ class _Reader:
         for item in self.items(parts[key], f"`{key}`") if key in parts else ():
             pairs = {"en": item} if isinstance(item, yaml.ScalarNode) else self.mapping(item, f"`{key}`", LANGUAGES)
             for language, node in pairs.items():
-                found.append((language, self.text(node, f"`{key}`"), node.start_mark.line + 1))
+                found.append((language, self.text(node, f"`{key}`"), _line(node)))
         return tuple(found)
