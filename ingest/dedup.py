@@ -240,9 +240,19 @@ class Verdicts:
     unlinked: tuple[tuple[str, str], ...] = ()
 
 
+def together(parts: Iterable[Verdicts]) -> Verdicts:
+    """The verdicts on several windows as one: a story that moved from one to another loses its links in both."""
+    linked: dict[tuple[str, str], Link] = {}
+    unlinked: set[tuple[str, str]] = set()
+    for part in parts:
+        linked.update(((link.a, link.b), link) for link in part.linked)
+        unlinked.update(part.unlinked)
+    return Verdicts(tuple(linked[pair] for pair in sorted(linked)), tuple(sorted(unlinked - linked.keys())))
+
+
 def reach(moments: Iterable[int]) -> list[tuple[int, int]]:
     """What has to be loaded around these moments: spans in seconds since the epoch, both ends included, disjoint and
-    ascending. Each can be loaded and judged alone, with the moments inside it."""
+    ascending. Each is loaded and judged alone, with the moments inside it, and the verdicts put `together`."""
     width = int(REACH.total_seconds())
     spans: list[tuple[int, int]] = []
     for moment in sorted(set(moments)):
