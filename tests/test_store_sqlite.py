@@ -252,7 +252,8 @@ def test_threads_share_a_store(store: SqliteStore) -> None:
     assert (min(totals) >= 1, max(totals)) == (True, 40)
 
 
-def test_an_export_shows_one_state_in_little_memory(store: SqliteStore) -> None:
+@pytest.mark.parametrize("query", [Query(), Query("long", since=moment(-99), sources=["news.example"])])
+def test_an_export_shows_one_state_in_little_memory(store: SqliteStore, query: Query) -> None:
     lease = leased(store)
     for part in range(10):
         stories = [story(f"{part}-{n}", text="Long. " * 5000) for n in range(50)]
@@ -260,7 +261,7 @@ def test_an_export_shows_one_state_in_little_memory(store: SqliteStore) -> None:
     tracemalloc.start()
     try:
         seen = 0
-        for told in store.export(Query()):
+        for told in store.export(query):
             if seen == 100:
                 store.write(Slice(stories=[story("zz"), story("9-49", title="Changed")]), lease)
             assert told.content.title != "Changed"

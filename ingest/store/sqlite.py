@@ -250,9 +250,7 @@ class SqliteStore(Store):
         with sqlite_file.faults(self._path):
             connection = sqlite_file.connect(self._path)
             try:
-                sql = f"SELECT {_STORY} FROM stories s WHERE {where.selecting} ORDER BY s.id"
-                for row in connection.execute(sql, where.values):
-                    yield rows.unpack(row)
+                yield from _streamed(connection, where)
             finally:
                 connection.close(True)
 
@@ -304,7 +302,12 @@ class _Where:
         self.score = _RANK if required else "0.0"
         self.order = ("score, " if required else "") + "s.instant DESC, s.id"
         self.selecting = f"s.nr IN (SELECT rowid FROM words WHERE words MATCH ?) AND {rest}" if required else rest
-        joined = "words JOIN stories s ON s.nr = words.rowid WHERE words MATCH ? AND" if required else "stories s WHERE"
+        # CROSS: the words are looked up once, never again for each story of a filter
+        joined = (
+            "words CROSS JOIN stories s ON s.nr = words.rowid WHERE words MATCH ? AND"
+            if required
+            else "stories s WHERE"
+        )
         self.matching = f"FROM {joined} {rest}"
 
     def _filter(self, query: Query) -> None:
@@ -327,6 +330,16 @@ class _Where:
     def _add(self, condition: str, *values: Any) -> None:
         self._conditions.append(condition)
         self.values += values
+
+
+def _streamed(connection: apsw.Connection, where: _Where) -> Iterator[Story]:
+    """Stories by id. Only their numbers are sorted where no index gives the order: texts would fill the memory."""
+    with sqlite_file.transaction(connection, "DEFERRED"):
+        for number in connection.execute(
+            f"SELECT s.nr FROM stories s WHERE {where.selecting} ORDER BY s.id", where.values
+        ):
+            for row in connection.execute(f"SELECT {_STORY} FROM stories s WHERE s.nr = ?", number):
+                yield rows.unpack(row)
 
 
 def _matched(clause: typed.Clause) -> str:

@@ -140,7 +140,6 @@ def connect(path: Path) -> apsw.Connection:
     # sync for a slice of hundreds of stories.
     connection.pragma("synchronous", "FULL")
     connection.pragma("cache_size", -65536)
-    connection.pragma("temp_store", "MEMORY")
     return connection
 
 
