@@ -951,13 +951,13 @@ def test_requests_are_taken_as_they_come(server: FaultServer, fetcher: Fetcher) 
 def test_what_nobody_reads_is_not_fetched_without_end() -> None:
     servers = [FaultServer() for _ in range(150)]
     for server in servers:
-        server.on("/feed", Reply(200, TEXT))
-    with Fetcher(settings(), in_flight=8) as fetcher:
+        server.on("/feed", Reply(200, TEXT, pause=0.1))
+    with Fetcher(settings()) as fetcher:
         running = fetcher.run(Request(server.url("/feed"), "feed") for server in servers)
         next(running)
-        time.sleep(0.4)
+        time.sleep(0.6)  # all of them would have been asked by then
         asked = sum(len(server.requests) for server in servers)
-        assert asked <= 32 + 8 + 2  # those that may lie unread, those in flight, those read
+        assert 32 < asked <= 32 + 64 + 2  # those that may lie unread, those in flight, those read
         assert len(list(running)) == 149
     for server in servers:
         server.close()
