@@ -1147,6 +1147,8 @@ def _decode_line(raw: Raw) -> Line | Rejection:
 def _object(data: bytes) -> Mapping[str, Any]:
     try:
         record = orjson.loads(data)
+        if isinstance(record, dict) and isinstance(record.get("id"), float):
+            record = json.loads(data)  # orjson turns whole numbers above 64 bits into floats: their digits are the id
     except ValueError:
         # orjson is strict: NaN, half a surrogate pair or a byte that is no UTF-8 somewhere do not spoil the rest.
         try:
