@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import addresses, words
@@ -237,6 +237,7 @@ FEEDS = st.lists(
 )
 
 
+@settings(deadline=None)  # other processes may be busy
 @given(FEEDS)
 def test_what_is_written_is_read_again(feeds: list[Feed]) -> None:
     found = read_opml(write_opml(feeds))
