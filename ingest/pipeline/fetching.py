@@ -78,7 +78,8 @@ def _poll(pipe: Pipe, path: str, batch: Sequence[Feed], page_budget: float, prog
         waiting = {page.url: page for page in pipe.store.wanted(urls)}
         for page in waiting.values():
             work.pages[addresses.key(page.url)] = page
-        left, gone = _pages(work, fetcher, page_budget, progress)
+        delays = {feed.url: feed.delay for feed in batch}
+        left, gone = _pages(work, fetcher, delays, page_budget, progress)
     return {
         "feeds": [work.lines[url] for url in urls],
         "states": [state.to_json() for state in work.states.values()],
@@ -187,12 +188,14 @@ def _want_pages(work: _Batch, feed: Feed, document: parse.ParsedFeed, keys: Coll
             work.pages[key] = WantedPage(url=entry.url, feed=feed.url, entry=entry.to_json(), since=now)
 
 
-def _pages(work: _Batch, fetcher: Fetcher, budget: float, progress: Progress) -> tuple[list[WantedPage], list[str]]:
+def _pages(
+    work: _Batch, fetcher: Fetcher, delays: Mapping[str, float | None], budget: float, progress: Progress
+) -> tuple[list[WantedPage], list[str]]:
     """Fetch the pages, oldest wish first: those that must wait for another run, and the addresses that are done."""
     wishes = sorted(work.pages.items(), key=lambda item: item[1].since)
     left: list[WantedPage] = []
     done: list[str] = []
-    requests = (Request(url=page.url, kind="page", tag=(key, page)) for key, page in wishes)
+    requests = (Request(url=page.url, kind="page", delay=delays[page.feed], tag=(key, page)) for key, page in wishes)
     for count, fetched in enumerate(fetcher.run(requests, budget=budget), 1):
         key, page = fetched.request.tag
         note = {"entry": dict(page.entry), "waited": key not in work.fresh}

@@ -71,7 +71,11 @@ def _result(
         results: list[R | Lost[T]] = [*future.result()]
         return batch, results
     except Exception:  # noqa: BLE001 - whatever it was, the items are tried one by one
-        return batch, [_alone(pool, work, item) for item in batch]
+        results = []
+        for item in batch:
+            result = _alone(pool, work, item)
+            results.append(result)
+        return batch, results
 
 
 def _alone(pool: ProcessPool, work: Callable[[Sequence[T]], list[R]], item: T) -> R | Lost[T]:

@@ -1,0 +1,232 @@
+"""The pipe from end to end, in one process: real feeds and pages from a server on loopback, a real store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingest.models import Feed, FullText, Outcome, RunReport
+from ingest.pipeline import jobs, runs
+from ingest.pipeline.pipe import Pipe
+from ingest.settings import Settings
+from ingest.store import Query
+from tests.servers import FaultServer, Reply, redirect
+
+RSS = {"Content-Type": "application/rss+xml; charset=utf-8"}
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+FAST = 0.01  # seconds between two requests to the test server
+
+
+def rss(*items: str, title: str = "Northwire") -> bytes:
+    body = "".join(f"<item>{item}</item>" for item in items)
+    return f'<?xml version="1.0"?><rss version="2.0"><channel><title>{title}</title>{body}</channel></rss>'.encode()
+
+
+def item(link: str, title: str, description: str, guid: str = "", date: str = "") -> str:
+    told = f"<title>{title}</title><link>{link}</link><description>{description}</description>"
+    told += f"<guid isPermaLink='false'>{guid}</guid>" if guid else ""
+    return told + (f"<pubDate>{date}</pubDate>" if date else "")
+
+
+def page(title: str, *paragraphs: str) -> bytes:
+    body = "".join(f"<p>{text}</p>" for text in paragraphs)
+    head = f"<!doctype html><html lang=en><head><title>{title}</title></head>"
+    return f"{head}<body><article><h1>{title}</h1>{body}</article></body></html>".encode()
+
+
+BRIDGE = (
+    "Engineers of the northern brigade moved three pontoon sections to the river on Tuesday, officials said.",
+    "The ministry had announced in March that 400 soldiers would be stationed on the eastern bank until the autumn.",
+    "Residents who were asked by this paper said that they had seen lorries on the road since the morning.",
+    "A spokeswoman declined to say how long the crossing would stay closed to cars and to the buses of the county.",
+)
+HARBOUR = (
+    "A ship with 900 tonnes of flour reached the harbour on Wednesday, the first to be let through in eleven days.",
+    "Dock workers unloaded it over night, and the relief agency said that its lorries would set out before noon.",
+    "The agency runs fourteen bakeries in the district and had warned last week that five of them were out of flour.",
+    "Two more vessels lie at anchor outside the bay and wait for their papers, according to the harbour master.",
+)
+
+
+@pytest.fixture
+def pipe(settings: Settings) -> Iterator[Pipe]:
+    opened = Pipe(settings)
+    yield opened
+    opened.close()
+
+
+def poll(pipe: Pipe, *feeds: Feed, **options: float) -> RunReport:
+    polls = jobs.choose(pipe, [replace(feed, delay=FAST) for feed in feeds], everything=True)
+    return jobs.poll(pipe, runs.start("daily"), polls, **options)
+
+
+def outcomes(report: RunReport) -> dict[str, int]:
+    return {str(name): n for name, n in report.outcomes.items() if n}
+
+
+def stories(pipe: Pipe) -> list[dict[str, object]]:
+    return [story.to_json() for story in pipe.store.export(Query())]
+
+
+def state(pipe: Pipe) -> str:
+    """All that readers see, as one text."""
+    return json.dumps(stories(pipe), sort_keys=True)
+
+
+def test_a_teaser_gets_its_page_and_a_second_run_changes_nothing(pipe: Pipe, server: FaultServer) -> None:
+    link = server.url("/news/bridge")
+    server.on("/feed", Reply(200, rss(item(link, "Pontoons at the river", "Engineers moved …")), RSS))
+    server.on("/news/bridge", Reply(200, page("Pontoons at the river", *BRIDGE), HTML))
+    first = poll(pipe, Feed(server.url("/feed")))
+    assert outcomes(first) == {"indexed": 1}
+    (story,) = stories(pipe)
+    assert story["url"] == link
+    assert "stationed on the eastern bank" in str(story["text"])
+    assert story["text_from"] == "page"
+    assert story["feeds"] == [server.url("/feed")]
+    before = state(pipe)
+    second = poll(pipe, Feed(server.url("/feed")))
+    assert outcomes(second) == {"unchanged": 1}
+    assert second.feeds[0].status == "unchanged"
+    assert state(pipe) == before
+
+
+def test_a_feed_that_says_304_brings_no_entries(pipe: Pipe, server: FaultServer) -> None:
+    feed = Reply(200, rss(item(server.url("/a"), "A", "Short.")), RSS)
+    server.on("/feed", feed.validated('"v1"'))
+    asked = Feed(server.url("/feed"), full_text=FullText.NEVER)
+    poll(pipe, asked)
+    again = poll(pipe, asked)
+    assert (again.entries, again.feeds[0].status) == (0, "unchanged")
+    assert server.requests[-1].headers["if-none-match"] == '"v1"'
+
+
+def test_every_entry_counts_whatever_it_lacks(pipe: Pipe, server: FaultServer) -> None:
+    same = item(server.url("/a"), "Twice the same", "Told twice in one feed.", guid="1")
+    document = rss(same, same, "<title>No link</title>", "<description>No title and no link.</description>", "")
+    server.on("/feed", Reply(200, document, RSS))
+    report = poll(pipe, Feed(server.url("/feed"), full_text=FullText.NEVER))
+    assert report.entries == 5
+    assert sum(report.outcomes.values()) == 5
+    assert outcomes(report) == {"indexed": 3, "unchanged": 1, "rejected": 1}
+    assert report.feeds[0].entries == 5
+
+
+def test_a_changed_page_is_a_revision(pipe: Pipe, server: FaultServer) -> None:
+    link = server.url("/news/harbour")
+    server.on("/feed", [Reply(200, rss(item(link, title, "Flour …")), RSS) for title in ("Ship lets in", "Ship is in")])
+    corrected = [text.replace("900", "1,200") for text in HARBOUR]
+    server.on("/news/harbour", [Reply(200, page("Ship is in", *text), HTML) for text in (HARBOUR, corrected)])
+    asked = Feed(server.url("/feed"))
+    poll(pipe, asked)
+    assert outcomes(poll(pipe, asked)) == {"revised": 1}
+    (story,) = stories(pipe)
+    assert story["revision"] == 2
+    assert "1,200 tonnes" in str(story["text"])
+
+
+def test_a_page_that_waits_is_told_by_its_teaser_meanwhile(pipe: Pipe, server: FaultServer) -> None:
+    link = server.url("/news/bridge")
+    server.on("/feed", Reply(200, rss(item(link, "Pontoons at the river", "Engineers moved …")), RSS))
+    server.on("/news/bridge", Reply(200, page("Pontoons at the river", *BRIDGE), HTML))
+    asked = Feed(server.url("/feed"))
+    assert outcomes(poll(pipe, asked, page_budget=0)) == {"indexed": 1}
+    (teaser,) = stories(pipe)
+    assert teaser["text_from"] == "teaser"
+    later = poll(pipe, asked)
+    assert later.entries == 2
+    assert outcomes(later) == {"revised": 1, "unchanged": 1}
+    (story,) = stories(pipe)
+    assert story["id"] == teaser["id"]
+    assert "eastern bank" in str(story["text"])
+
+
+def test_the_same_story_elsewhere_is_a_duplicate_that_is_kept(pipe: Pipe, server: FaultServer) -> None:
+    server.on("/feed", Reply(200, rss(item(server.url("/a"), "One", "…"), item(server.url("/b"), "Two", "…")), RSS))
+    server.on("/a", Reply(200, page("Flour for the district", *HARBOUR), HTML))
+    server.on("/b", Reply(200, page("First ship in eleven days", *HARBOUR[:3], "Own reporting."), HTML))
+    assert outcomes(poll(pipe, Feed(server.url("/feed")))) == {"indexed": 1, "duplicate": 1}
+    one, two = stories(pipe)
+    assert one["cluster"] == two["cluster"]
+    assert [one["lead"], two["lead"]].count(True) == 1
+
+
+def test_entries_that_all_end_at_one_wall_keep_what_their_feed_told(pipe: Pipe, server: FaultServer) -> None:
+    links = [server.url(f"/news/{n}") for n in (1, 2)]
+    server.on(
+        "/feed", Reply(200, rss(*(item(link, f"Title {link[-1]}", f"Teaser {link[-1]}.") for link in links)), RSS)
+    )
+    for n in (1, 2):
+        server.on(f"/news/{n}", redirect(server.url("/consent")))
+    server.on("/consent", Reply(200, page("Your privacy", *BRIDGE), HTML))
+    assert outcomes(poll(pipe, Feed(server.url("/feed")))) == {"indexed": 2}
+    assert sorted(str(story["title"]) for story in stories(pipe)) == ["Title 1", "Title 2"]
+
+
+def test_a_redirected_page_is_one_story_under_both_addresses(pipe: Pipe, server: FaultServer) -> None:
+    link = server.url("/go/1")
+    server.on("/feed", [Reply(200, rss(item(link, title, "Engineers …")), RSS) for title in ("Pontoons", "Pontoons!")])
+    server.on("/go/1", redirect(server.url("/news/bridge"), 301))
+    server.on("/news/bridge", Reply(200, page("Pontoons at the river", *BRIDGE), HTML))
+    asked = Feed(server.url("/feed"))
+    poll(pipe, asked)
+    server.on("/news/bridge", Reply(500))
+    assert outcomes(poll(pipe, asked)) == {"unchanged": 1}  # a teaser does not replace the page
+    (story,) = stories(pipe)
+    assert story["url"] == server.url("/news/bridge")
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "reason"),
+    [
+        (Reply(404), "unreachable", "not-found"),
+        (Reply(403), "unreachable", "blocked"),
+        (Reply(503), "unreachable", "server-error"),
+        (Reply(200, b"<html><body>Log in</body></html>", HTML), "failed", "not-a-feed"),
+        (Reply(200, b"", RSS), "failed", "not-a-feed"),
+    ],
+)
+def test_a_feed_that_brings_none_says_why_and_costs_no_other(
+    pipe: Pipe, server: FaultServer, reply: Reply, status: str, reason: str
+) -> None:
+    server.on("/bad", reply)
+    server.on("/good", Reply(200, rss(item(server.url("/a"), "A", "Text.")), RSS))
+    report = poll(
+        pipe, Feed(server.url("/bad"), full_text=FullText.NEVER), Feed(server.url("/good"), full_text=FullText.NEVER)
+    )
+    bad, good = report.feeds
+    assert (bad.status, bad.reason, bad.entries) == (status, reason, 0)
+    assert (good.status, good.entries) == ("new", 1)
+
+
+def test_another_sites_feed_mentions_and_does_not_revise(pipe: Pipe, server: FaultServer) -> None:
+    with FaultServer() as other:
+        link = server.url("/news/bridge")
+        server.on("/feed", Reply(200, rss(item(link, "Pontoons at the river", "Engineers …")), RSS))
+        server.on("/news/bridge", Reply(200, page("Pontoons at the river", *BRIDGE), HTML))
+        other.on("/feed", Reply(200, rss(item(link, "HACKED", "Buy now. " * 300)), RSS))
+        poll(pipe, Feed(server.url("/feed")))
+        report = poll(pipe, Feed(other.url("/feed"), full_text=FullText.NEVER))
+        assert outcomes(report) == {"unchanged": 1}
+        (story,) = stories(pipe)
+        assert story["title"] == "Pontoons at the river"
+        assert story["feeds"] == sorted([server.url("/feed"), other.url("/feed")])
+
+
+def test_landing_keeps_every_response(pipe: Pipe, server: FaultServer) -> None:
+    server.on("/old", redirect(server.url("/feed"), 301))
+    server.on("/feed", Reply(200, rss(item(server.url("/gone"), "A", "Text …")), RSS))
+    server.on("/gone", Reply(404, b"nothing here"))
+    poll(pipe, Feed(server.url("/old")))
+    (landing,) = jobs.undigested(pipe)
+    index = Path(pipe.settings.landing, landing.replace(".warc.gz", ".cdxj")).read_text()
+    assert sorted(json.loads(line.split(" ", 2)[2])["status"] for line in index.splitlines()) == ["200", "301", "404"]
+
+
+def test_outcomes_are_a_closed_list() -> None:
+    names = "indexed duplicate revised recleaned retagged unchanged rejected quarantined"
+    assert [str(outcome) for outcome in Outcome] == names.split()
