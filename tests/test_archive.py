@@ -302,7 +302,7 @@ def test_a_wrong_length_in_a_plain_warc_costs_its_record(tmp_path: Path, wrong: 
 
 
 def test_a_record_that_is_too_large_is_one_rejection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "RECORD_MAX", 100_000)
+    monkeypatch.setattr("ingest.archive.warc.RECORD_MAX", 100_000)
     records = [record(http(page(n)), WARC_Target_URI=address(n)) for n in range(3)]
     records[1] = record(http(b"<p>" + b"x" * 400_000))
     for name, data in {"a.warc": b"".join(records), "a.warc.gz": b"".join(map(gzip.compress, records))}.items():
@@ -447,7 +447,7 @@ def test_a_cut_body_is_rejected_unless_its_maker_says_so(coding: str) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 def test_a_bomb_is_too_large(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = CODINGS[coding](b"<p>" + b"\0" * 50_000_000)
-    monkeypatch.setattr(archive, "RECORD_MAX", 1_000_000)
+    monkeypatch.setattr("ingest.archive.responses.RECORD_MAX", 1_000_000)
     assert reason(http(bomb, f"Content-Encoding: {coding}")) == "too-large"
     assert reason(http(page(1), "Content-Encoding: " + ", ".join(["gzip"] * 100))) == "damaged-http"
 
