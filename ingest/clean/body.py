@@ -16,6 +16,7 @@ from ingest.clean import markup
 # trafilatura copies a page five times and looks at each element often: 1 ms for 100 elements. What has more elements
 # than any page measured (25,000), or is nested deeper, is read by paragraphs alone.
 _MOST_ELEMENTS = 50_000
+_LONGEST = 8_000_000  # characters; each copy costs as much memory again
 
 # Less than this is a teaser, a caption or a consent notice; then what else the page holds is looked at.
 _LITTLE = 200
@@ -30,12 +31,12 @@ def story(tree: markup.Tree, source: str, data: str | None) -> list[str]:
     states it."""
     if not tree.whole:
         return _of_soup(source)
-    heavy = tree.deep or tree.root.xpath("count(//*)") > _MOST_ELEMENTS
+    heavy = tree.deep or len(source) > _LONGEST or tree.root.xpath("count(//*)") > _MOST_ELEMENTS
     found = [] if heavy else _extracted(tree.root)
     if _length(found) >= _LITTLE:
         return found
     best = max((_of_data(data or ""), _of_container(tree.root)), key=_length)
-    return best if _length(best) > max(_BETTER * _length(found), 80) else found
+    return best if _length(best) > _BETTER * _length(found) else found
 
 
 def _length(paragraphs: Iterable[str]) -> int:
@@ -72,10 +73,11 @@ def _prose(container: html.HtmlElement) -> list[str]:
 
 # ---- fragments
 
+# A tag that HTML has, its attributes with values: "a <b and c> d" holds none.
 _A_TAG = re.compile(
     r"</?(?:a|abbr|article|b|big|blockquote|body|br|center|cite|code|dd|del|div|dl|dt|em|figure|font|h[1-6]|head|hr|html|i"
     r"|iframe|img|ins|kbd|li|link|mark|meta|noscript|object|ol|p|picture|pre|q|s|script|section|small|span|strike|strong"
-    r"|style|sub|sup|svg|table|tbody|td|th|time|tr|tt|u|ul|video)(?:\s[^<>]*|\s*/)?>",
+    r"|style|sub|sup|svg|table|tbody|td|th|time|tr|tt|u|ul|video)(?:\s+[\w:-]+\s*=[^<>]*|\s*/?)>",
     re.I,
 )
 # Lines that only lead on, by language, as regular expressions.
