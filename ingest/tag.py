@@ -41,6 +41,7 @@ LONGEST_WORD = 60  # code points; longer tokens are no words
 SCOPES = ("clause", "sentence", "neighbours")
 NEGATION_REACH = 4  # words before the pair in which "not", "no", "denied" is taken to mean it
 STATUS_REACH = 8  # the same for the other markers
+OFF_SUBJECT = 3  # sentences with a story blocker: one or two are a figure of speech or an aside
 LEAD = 2  # sentences of the text that count as its lead
 MAIN_SHARE = 1 / 4  # a topic that fills a third of a text is not proved by every sentence of it
 MAIN_LEAST = 3  # sentences that must prove it for its share to count
@@ -306,6 +307,7 @@ class _Rule:
     nearby: tuple[str, ...] = ()  # one of these in it or a neighbouring one
     story: tuple[str, ...] = ()  # one of these anywhere in title or text
     blockers: tuple[str, ...] = ()  # none of these in the sentence
+    story_blockers: tuple[str, ...] = ()  # none of these in OFF_SUBJECT sentences of the story
     scope: str = "sentence"
     within: int = 12
     order: str = "any"
@@ -346,6 +348,7 @@ class _Compiled:
     nearby: int
     story: int
     block: int
+    story_block: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +397,9 @@ def _book(file: _File, rules: Iterable[_Rule], language: str) -> _Book:
         nearby, story = slot(rule.nearby), slot(rule.story)
         if -1 not in (act, thing, context, nearby, story):
             block = max(0, slot(rule.blockers))
-            compiled.append(_Compiled(rule, act, thing, act | thing | context, nearby, story, block))
+            story_block = max(0, slot(rule.story_blockers))
+            need = act | thing | context
+            compiled.append(_Compiled(rule, act, thing, need, nearby, story, block, story_block))
     offset = len(slots)
     bits = {}
     for number, name in enumerate([*_MODES, Status.HISTORY]):
@@ -444,12 +449,10 @@ def tag(rules: Rules, title: str | None, text: str, language: str | None) -> Tag
     title = title or ""
     head = _read(book, title, [(0, len(title))] if 0 < len(title) <= MAX_SENTENCE else sentences(title))
     body = _read(book, text, sentences(text))
-    story = 0
-    for sentence in (*head, *body):
-        story |= sentence.mask
     latest = max(map(int, _YEAR.findall(text)), default=0)
-    named = _prove(book, "title", title, head, story, latest)
-    told = _prove(book, "text", text, body, story, latest)
+    rules_of_it = _fitting(book, [*head, *body])
+    named = _prove(book, rules_of_it, "title", title, head, latest)
+    told = _prove(book, rules_of_it, "text", text, body, latest)
     if not named and not told:
         return Tags()
     headings = _headings(text, [(sentence.start, sentence.end) for sentence in body])
@@ -472,10 +475,23 @@ def _read(book: _Book, text: str, spans: Sequence[tuple[int, int]]) -> list[_Sen
     return found
 
 
-def _prove(book: _Book, name: str, text: str, found: Sequence[_Sentence], story: int, latest: int) -> list[_Proof]:
+def _fitting(book: _Book, found: Sequence[_Sentence]) -> list[_Compiled]:
+    """The rules that the story as a whole allows."""
+    story = 0
+    for sentence in found:
+        story |= sentence.mask
+    off = 0
+    for bit in {rule.story_block for rule in book.rules} - {0}:
+        if story & bit and sum(1 for sentence in found if sentence.mask & bit) >= OFF_SUBJECT:
+            off |= bit
+    return [rule for rule in book.rules if (story & rule.story or not rule.story) and not off & rule.story_block]
+
+
+def _prove(
+    book: _Book, rules: Sequence[_Compiled], name: str, text: str, found: Sequence[_Sentence], latest: int
+) -> list[_Proof]:
     """The proofs in one field: for each sentence and topic the one of greatest weight that carries it, else one that
     does not."""
-    rules = [rule for rule in book.rules if story & rule.story or not rule.story]
     proofs: list[_Proof] = []
     for index, sentence in enumerate(found):
         if not sentence.mask:
@@ -589,7 +605,7 @@ def _pair(
             gap = max(thing[0] - act[1], act[0] - thing[1])
             if gap < 0 or gap > rule.rule.within or (best is not None and gap >= best[0]):
                 continue
-            if rule.rule.order == "act-first" and thing[0] < act[0]:
+            if rule.rule.order == ("act-first" if thing[0] < act[0] else "thing-first"):
                 continue
             if rule.rule.scope != "clause" or not _broken(book, text, spans, act, thing):
                 best = (gap, act, thing)
@@ -738,14 +754,11 @@ def _failing(file: _File) -> Iterator[str]:
 
 def _holds(book: _Book, text: str) -> bool:
     found = _read(book, text, sentences(text))
-    story = 0
-    for sentence in found:
-        story |= sentence.mask
-    return any(proof.carries for proof in _prove(book, "text", text, found, story, 0))
+    return any(proof.carries for proof in _prove(book, _fitting(book, found), "text", text, found, 0))
 
 
 def _slots(rule: _Rule) -> tuple[str, ...]:
-    return (*rule.act, *rule.thing, *rule.context, *rule.nearby, *rule.story, *rule.blockers)
+    return (*rule.act, *rule.thing, *rule.context, *rule.nearby, *rule.story, *rule.blockers, *rule.story_blockers)
 
 
 def _bytes(path: Path) -> bytes:
@@ -912,7 +925,7 @@ class _Reader:
         return tuple(found.values())
 
     def rule(self, node: yaml.Node, topics: Sequence[str], groups: Mapping[str, object]) -> _Rule:
-        slots = ("act", "thing", "context", "nearby", "story", "blockers")
+        slots = ("act", "thing", "context", "nearby", "story", "blockers", "story_blockers")
         extra = ("scope", "within", "order", "weight", "carries", "holds", "not")
         parts = self.mapping(node, "a rule", {"name", "topic", *slots, *extra})
         for needed in ("name", "topic"):
@@ -927,7 +940,7 @@ class _Reader:
         if "scope" in parts:
             rule = replace(rule, scope=self.choice(parts["scope"], "`scope`", SCOPES))
         if "order" in parts:
-            rule = replace(rule, order=self.choice(parts["order"], "`order`", ("any", "act-first")))
+            rule = replace(rule, order=self.choice(parts["order"], "`order`", ("any", "act-first", "thing-first")))
         if "within" in parts:
             rule = replace(rule, within=int(self.number(parts["within"], "`within`", 0, 200)))
         if "weight" in parts:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ingest import tag
 from ingest.errors import SettingsError
 from ingest.models import Status, Tags
+from tests import make_seed_archive
 
 ROOT = Path(__file__).resolve().parent.parent
 TOPICS = ROOT / "seeds" / "topics.yaml"
@@ -206,6 +207,24 @@ def test_history_and_denials_carry_nothing_alone(small: tag.Rules) -> None:
     assert tag.tag(small, None, "They gave no aid. They gave no aid.", "en").topics == ("help",)  # the rule says so
 
 
+def test_a_story_about_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(SMALL.replace("blockers: [sport]}", "story_blockers: [sport]}"), encoding="utf-8")
+    rules = tag.load(path)
+    sent, sport = "They sent soldiers. ", "She played tennis. "
+    assert tag.tag(rules, None, sent + sport * 2, "en").topics == ("moves",)
+    assert tag.tag(rules, None, sent + sport * 3, "en").topics == ()
+    assert tag.tag(rules, "Tennis", sent + sport * 2, "en").topics == ()
+
+
+def test_order(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    for order, expected in (("act-first", [True, False]), ("thing-first", [False, True]), ("any", [True, True])):
+        path.write_text(SMALL.replace("scope: clause", f"order: {order}"), encoding="utf-8")
+        texts = ("They sent soldiers.", "Soldiers were sent.")
+        assert [bool(tag.tag(tag.load(path), None, text, "en").topics) for text in texts] == expected
+
+
 def test_main_topics(small: tag.Rules) -> None:
     filler = "Nothing else was said. " * 12
     assert tag.tag(small, "They sent soldiers", filler, "en").main_topics == ("moves",)
@@ -361,6 +380,16 @@ def test_the_bundled_rules_pass_their_check() -> None:
 def test_plain_sentences(rules: tag.Rules, text: str, topics: set[str]) -> None:
     language = "de" if text.startswith("Kein") else "en"
     assert set(proved(tag.tag(rules, None, text, language), None, text).topics) == topics
+
+
+SEEDS, _ = make_seed_archive.read()
+
+
+@pytest.mark.parametrize("story", SEEDS, ids=[story.name for story in SEEDS])
+def test_the_seed_stories_have_their_topics(rules: tag.Rules, story: make_seed_archive.Story) -> None:
+    found = proved(tag.tag(rules, story.title, story.text, story.language), story.title, story.text)
+    assert set(found.main_topics) == story.main
+    assert set(found.topics) == story.main | story.mentioned
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="speed under a tracer says nothing")
