@@ -153,21 +153,20 @@ def _line(
     feed: Feed, poll: feeds.Poll, detail: str, document: parse.ParsedFeed | None, learned: feeds.Learned
 ) -> dict[str, Any]:
     """What the run's report says of the feed; the counts by outcome come from publishing."""
-    if poll.status == "unchanged" or (document and not learned.new and not learned.changed):
-        status = "unchanged"
-    elif document:
-        status = "new"
-    elif poll.reason in ("not-a-feed", "unparsable"):
+    reason = poll.reason or (learned.state.reason if learned.state.failures else "") or ""
+    if reason in ("not-a-feed", "unparsable", "empty"):
         status = "failed"
+    elif poll.status == "unchanged" or (document and not learned.new and not learned.changed):
+        status = "unchanged"
     else:
-        status = "unreachable"
+        status = "new" if document else "unreachable"
     return {
         "url": feed.url,
         "title": feed.title,
         "status": status,
-        "reason": poll.reason or None,
+        "reason": reason or None,
         "detail": detail or None,
-        "entries": len(document.entries) if document else int(poll.reason == "unparsable"),
+        "entries": len(document.entries) if document else int(reason == "unparsable"),
         "gap": learned.gap,
         "truncated": bool(document and document.truncated),
     }
