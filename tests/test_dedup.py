@@ -471,6 +471,22 @@ story_rows = st.builds(
 )
 
 
+@pytest.mark.parametrize("towards", [1, -1])
+def test_boilerplate_at_the_far_end_of_the_reach_is_counted(towards: int) -> None:
+    pair = [
+        Row("a", 1, towards * NEAR, small([*range(8), 20])),
+        Row("b", 1, towards * 2 * NEAR, small([*range(8), 21])),
+    ]
+    carriers = [
+        Row(f"c{k}", 1, towards * 3 * NEAR, small([*range(8), *range(100 * k, 100 * k + 20)])) for k in range(1, 7)
+    ]
+    publisher = at_once([*pair, *carriers], MANY)
+    assert not publisher.known
+    publisher.publish([Row("d", 1, 0, small(range(1000, 1010)))])
+    assert not publisher.known
+    assert at_once(pair, MANY).known
+
+
 def distinct(rows: list[Row]) -> list[Row]:
     return list({(row.id, row.version): row for row in rows}.values())
 
