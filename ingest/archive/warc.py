@@ -226,6 +226,7 @@ class _Members:
         self._member_base = 0  # where the member begins in the cutter's bytes
         self._skip = inner
         self._whole = inner > 0  # whether the member has given a record before what it is giving now
+        self._held: list[_Placed] = []  # lost before that: if the member turns out to be damaged, that is why
         self.resume: int | None = None
 
     def __iter__(self) -> Iterator[_Placed]:
@@ -259,16 +260,25 @@ class _Members:
                 yield cut, self._where(cut), member, member
         if member != self._member:
             self._member, self._member_base, self._whole = member, self._cutter.end, False
+            self._held = []
 
     def _records(self, cuts: Sequence[_Cut], piece: Piece | None) -> Iterator[_Placed]:
         for index, cut in enumerate(cuts, 1):
-            self._whole = True
+            self._whole = self._whole or cut.data is not None
             done = piece.done if piece else self._member
             if piece and piece.end is not None and index == len(cuts) and self._cutter.empty:
                 position = piece.end
             else:
                 position = -(self._member * _INNER + max(1, cut.end - self._member_base))
-            yield cut, self._where(cut), position, done
+            self._held.append((cut, self._where(cut), position, done))
+            if self._whole:
+                yield from self._flush()
+        if piece and piece.end is not None:
+            yield from self._flush()
+
+    def _flush(self) -> list[_Placed]:
+        held, self._held = self._held, []
+        return held
 
     def _damage(self, damage: Damaged) -> Iterator[_Placed]:
         self.resume = next_member(self._file, self._codec, damage.offset + 1)
