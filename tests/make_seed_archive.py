@@ -236,7 +236,8 @@ def _blog(story: Story, related: list[Story]) -> str:
 <ul class="nav">{_nav(story)}</ul>
 <div class="post hentry">
 <h2 class="entry-title">{title}</h2>
-<p class="post-meta"><time class="published" datetime="{story.published}">{story.published}</time> {by}</p>
+<p class="post-meta"><time class="published" datetime="{story.published}">{story.published}</time>
+<span class="vcard"><a class="author" rel="author" href="/authors">{by}</a></span></p>
 <div class="entry-content">
 {body}
 </div>

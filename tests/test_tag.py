@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from ingest import tag
 from ingest.errors import SettingsError
 from ingest.models import Status, Tags
+from ingest.tag import lexicon, proof, rulesfile, splitting
 from tests import make_seed_archive
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,14 +99,14 @@ def words(tags: Tags) -> list[list[str]]:
     ],
 )
 def test_sentences(text: str, expected: list[str] | int) -> None:
-    found = [text[start:end] for start, end in tag.sentences(text)]
+    found = [text[start:end] for start, end in splitting.sentences(text)]
     assert found == expected if isinstance(expected, list) else len(found) == expected, found
 
 
 @given(st.text(alphabet=st.sampled_from(" \n\t.!?…\"'”abcЖ漢No0\u0130\U0001f600"), max_size=2000))
 def test_sentences_cover_everything_but_white_space(text: str) -> None:
-    spans = tag.sentences(text)
-    assert all(0 < end - start <= tag.MAX_SENTENCE for start, end in spans)
+    spans = splitting.sentences(text)
+    assert all(0 < end - start <= splitting.MAX_SENTENCE for start, end in spans)
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
     assert "".join("".join(text[start:end].split()) for start, end in spans) == "".join(text.split())
 
@@ -137,6 +139,20 @@ def test_neighbouring_sentences_are_one_proof(small: tag.Rules) -> None:
     assert found.topics == ("help",)
     assert found.evidence[0].sentence == "They gave much. The aid came."
     assert words(found)[0] == ["gave", "aid"]
+
+
+def test_context_in_a_neighbouring_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(SMALL.replace("scope: clause", "scope: neighbours, context: [good]"), encoding="utf-8")
+    text = "They sent soldiers. The aid came."
+    found = proved(tag.tag(tag.load(path), None, text, "en"), None, text)
+    assert words(found) == [["sent", "soldiers"]]
+
+
+def test_rules_can_be_sent_to_another_process(small: tag.Rules) -> None:
+    again = pickle.loads(pickle.dumps(small))
+    assert again.version == small.version
+    assert tag.tag(again, None, "They sent soldiers.", "en") == tag.tag(small, None, "They sent soldiers.", "en")
 
 
 def test_weights_must_sum_to_one(small: tag.Rules) -> None:
@@ -241,7 +257,7 @@ def test_evidence_is_bounded_and_linear_in_the_text(small: tag.Rules) -> None:
         started = time.process_time()
         found = tag.tag(small, text[:5000], text, "en")
         assert time.process_time() - started < 4, unit  # measured 0.02 to 0.7 s; quadratic ones took minutes
-        assert len(found.evidence) <= 2 * tag.MAX_EVIDENCE
+        assert len(found.evidence) <= 2 * proof.MAX_EVIDENCE
 
 
 @given(st.text(max_size=400), st.text(max_size=100), st.sampled_from([None, "en", "de", "zh", "uk", "", "x", "EN-us"]))
@@ -258,10 +274,10 @@ def _bundled(cache: list[tag.Rules] = []) -> tag.Rules:  # noqa: B006 hypothesis
 
 
 def test_a_text_full_of_new_words_does_not_fill_memory(small: tag.Rules, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tag, "CACHE", 1000)
+    monkeypatch.setattr(lexicon, "CACHE", 1000)
     text = " ".join(f"w{number}" for number in range(5000)) + " sent soldiers"
     assert tag.tag(small, None, text, "en").topics == ("moves",)
-    book = small._for("en")
+    book = small.book("en")
     assert book is not None
     assert len(book.lexicon) <= 1000
 
@@ -307,7 +323,7 @@ WRONG = [
     ("topics: \udcff", 1, "not YAML"),
     ("topics: [a]\n--- \ntopics: [b]\n", 2, "not YAML"),
     ("topics: !!python/object/apply:os.getcwd []\ngroups: {}\nrules: []", 1, "is empty"),
-    ("x" * (tag.MAX_BYTES + 1), 0, "larger"),
+    ("x" * (rulesfile.MAX_BYTES + 1), 0, "larger"),
 ]
 
 

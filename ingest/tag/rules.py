@@ -1,0 +1,93 @@
+"""The rules of a file, compiled by language: slots as bits, words in a lexicon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ingest.models import Status
+from ingest.tag.lexicon import Lexicon
+from ingest.tag.rulesfile import ANY, MODES, Rule, RulesFile
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A rule with its slots as bits, for one language."""
+
+    rule: Rule
+    act: int
+    thing: int
+    need: int  # all of these in the sentence (`neighbours`: around it)
+    nearby: int
+    story: int
+    block: int
+    story_block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All rules of one language, ready to be applied."""
+
+    lexicon: Lexicon
+    rules: tuple[Compiled, ...]
+    modes: tuple[tuple[Status, int], ...]
+    history: int
+    clause: re.Pattern[str]
+
+
+class Rules:
+    """Rules ready to be applied: `version` identifies the file's content and this engine, `topics` their order."""
+
+    def __init__(self, file: RulesFile, version: str) -> None:
+        self.version = version
+        self.topics = file.topics
+        self._books = {language: compile_book(file, file.rules, language) for language in file.languages}
+
+    def book(self, language: str | None) -> Book | None:
+        """The book of that language. Where it is not known, or has no rules, the English one: a wrong guess of the
+        language of an English text costs nothing then, and other languages hardly meet an act and a thing in it."""
+        return self._books.get((language or "en").lower()[:2]) or self._books.get("en")
+
+
+def compile_book(file: RulesFile, rules: Iterable[Rule], language: str) -> Book:
+    """The rules of that language; those with a slot for which it has no word are left out."""
+    lexicon = Lexicon(language)
+    slots: dict[tuple[str, ...], int] = {}
+
+    def slot(names: tuple[str, ...]) -> int:
+        """The bit of a slot: 0 for none asked, -1 where the language has no word for it."""
+        if not names:
+            return 0
+        if names not in slots:
+            terms = file.terms(names, language)
+            slots[names] = 1 << len(slots) if terms else -1
+            for term in terms:
+                lexicon.add(term, slots[names])
+        return slots[names]
+
+    compiled = []
+    for rule in sorted(rules, key=lambda rule: -rule.weight):
+        act, thing, context = slot(rule.act), slot(rule.thing), slot(rule.context)
+        nearby, story = slot(rule.nearby), slot(rule.story)
+        if -1 not in (act, thing, context, nearby, story):
+            block = max(0, slot(rule.blockers))
+            story_block = max(0, slot(rule.story_blockers))
+            need = act | thing | context
+            compiled.append(Compiled(rule, act, thing, need, nearby, story, block, story_block))
+    offset = len(slots)
+    bits = {}
+    for number, name in enumerate([*MODES, Status.HISTORY]):
+        bits[name] = 1 << (offset + number)
+        for term in _marker_terms(file, name, language):
+            lexicon.add(term, bits[name])
+    for term in _marker_terms(file, "ignore", language):
+        lexicon.add(term, 0, ignored=True)
+    joints = "|".join(re.escape(term).replace(r"\*", r"\w*") for term in _marker_terms(file, "clause", language))
+    clause = re.compile(r"[;:—]|\s[–-]\s" + (rf"|,\s(?:{joints})\b" if joints else ""), re.I)
+    return Book(lexicon, tuple(compiled), tuple((mode, bits[mode]) for mode in MODES), bits[Status.HISTORY], clause)
+
+
+def _marker_terms(file: RulesFile, name: str, language: str) -> list[str]:
+    words = file.markers.get(name, {})
+    return [*words.get(language, ()), *words.get(ANY, ())]

@@ -1,0 +1,301 @@
+"""A file of rules → `RulesFile`: read with care, every fault named by its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import yaml
+
+from ingest.errors import SettingsError
+from ingest.models import Status
+from ingest.tag.lexicon import LONGEST_WORD
+
+MAX_BYTES = 4_000_000  # of a rules file; a hundred times the bundled one
+MAX_DEPTH = 12  # of nesting in it; the format needs six
+SCOPES = ("clause", "sentence", "neighbours")
+# ISO 639-1, as of 2024.
+_CODES = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el "
+    "en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it "
+    "iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt "
+    "my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl "
+    "sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo "
+    "za zh zu"
+)
+LANGUAGES = frozenset(_CODES.split())
+ANY = "any"  # words that stand in every language's text: NATO, HIMARS
+_TERM = re.compile(r"\*?[^\W_]+(?:['’ʼ][^\W_]+)*[*~]?|#")  # a word of the rules file
+MODES = (Status.NEGATED, Status.HYPOTHETICAL, Status.DEMANDED, Status.PLANNED)  # the first that is found counts
+_CARRIES = frozenset({Status.ASSERTED, Status.PLANNED, Status.DEMANDED, Status.HYPOTHETICAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule as the file has it; slots are names of groups."""
+
+    name: str
+    topic: str
+    line: int
+    act: tuple[str, ...] = ()
+    thing: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()  # one of these in the same sentence
+    nearby: tuple[str, ...] = ()  # one of these in it or a neighbouring one
+    story: tuple[str, ...] = ()  # one of these anywhere in title or text
+    blockers: tuple[str, ...] = ()  # none of these in the sentence
+    story_blockers: tuple[str, ...] = ()  # none of these in OFF_SUBJECT sentences of the story
+    scope: str = "sentence"
+    within: int = 12
+    order: str = "any"
+    weight: float = 1.0
+    carries: frozenset[Status] = _CARRIES
+    holds: tuple[tuple[str, str, int], ...] = ()  # (language, example, line)
+    fails: tuple[tuple[str, str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RulesFile:
+    """A rules file, read and checked."""
+
+    topics: tuple[str, ...]
+    groups: Mapping[str, Mapping[str, tuple[str, ...]]]
+    markers: Mapping[str, Mapping[str, tuple[str, ...]]]  # by status, and "ignore", "clause"
+    rules: tuple[Rule, ...]
+    lines: Mapping[str, int] = field(default_factory=dict)  # group → line
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        found = {language for words in self.groups.values() for language in words}
+        return tuple(sorted(found - {ANY}))
+
+    def terms(self, groups: Iterable[str], language: str) -> list[str]:
+        """The words of these groups in that language, those of every language among them."""
+        return [term for name in groups for key in (language, ANY) for term in self.groups[name].get(key, ())]
+
+
+def content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot be read ({error.strerror or type(error).__name__}).",
+            subject=str(path),
+            advice="Name a file of topic rules.",
+        ) from error
+    if len(data) > MAX_BYTES:
+        raise SettingsError(f"is larger than {MAX_BYTES:,} bytes: no file of topic rules is.", subject=str(path))
+    return data
+
+
+def parse(data: bytes, path: str) -> RulesFile:
+    try:
+        root = _compose(data, path)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise _wrong(path, line, f"not YAML: {error.problem or error.context}") from error
+    except (yaml.YAMLError, UnicodeError, ValueError) as error:
+        raise _wrong(path, 1, f"not YAML: {' '.join(str(error).split())[:200]}") from error
+    return _Reader(path).file(root)
+
+
+def _compose(data: bytes, path: str) -> yaml.Node | None:
+    """The document's nodes. Aliases and deep nesting are refused before anything is built of them."""
+    loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    for event in yaml.parse(data, Loader=loader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            problem = "anchors and aliases (&name, *name) are not allowed; quote a word that begins with *"
+            raise _wrong(path, _line(event), problem)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise _wrong(path, _line(event), f"nested deeper than {MAX_DEPTH} levels")
+    root: yaml.Node | None = yaml.compose(data, Loader=loader)
+    return root
+
+
+def _line(part: yaml.Node | yaml.Event) -> int:
+    """The line that it begins in, from 1."""
+    return part.start_mark.line + 1 if part.start_mark else 1
+
+
+def _wrong(path: str, line: int, problem: str) -> SettingsError:
+    return SettingsError(f"{problem}.", subject=f"{path}, line {line}", advice="`sitrep topics check FILE` checks it.")
+
+
+class _Reader:
+    """Nodes of a rules file → `RulesFile`; every fault names its line."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def wrong(self, node: yaml.Node, problem: str) -> SettingsError:
+        return _wrong(self.path, _line(node), problem)
+
+    def file(self, root: yaml.Node | None) -> RulesFile:
+        if root is None:
+            raise _wrong(self.path, 1, "the file is empty")
+        parts = self.mapping(root, "the file", {"topics", "groups", "status", "ignore", "clause", "rules"})
+        for needed in ("topics", "groups", "rules"):
+            if needed not in parts:
+                raise self.wrong(root, f"`{needed}` is missing")
+        topics = self.names(parts["topics"], "topics")
+        groups, lines = self.groups(parts["groups"])
+        markers: dict[str, dict[str, tuple[str, ...]]] = {}
+        markers |= {name: self.words(parts[name], name) for name in ("ignore", "clause") if name in parts}
+        if "status" in parts:
+            allowed = {str(status) for status in (*MODES, Status.HISTORY)}
+            for name, node in self.mapping(parts["status"], "status", allowed).items():
+                markers[name] = self.words(node, name)
+        return RulesFile(topics, groups, markers, self.rules(parts["rules"], topics, groups), lines)
+
+    def mapping(self, node: yaml.Node, what: str, allowed: Iterable[str] | None = None) -> dict[str, yaml.Node]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self.wrong(node, f"{what} must be a mapping of names to values")
+        found: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            name = self.text(key, f"a name in {what}")
+            if name in found:
+                raise self.wrong(key, f"{name!r} stands twice in {what}")
+            if allowed is not None and name not in allowed:
+                raise self.wrong(key, f"{name!r} is not known in {what}; known are {', '.join(sorted(allowed))}")
+            found[name] = value
+        return found
+
+    def items(self, node: yaml.Node, what: str) -> list[yaml.Node]:
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.wrong(node, f"{what} must be a list")
+        if not node.value:
+            raise self.wrong(node, f"{what} is empty")
+        return list(node.value)
+
+    def text(self, node: yaml.Node, what: str) -> str:
+        if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
+            raise self.wrong(node, f"{what} must be a text")
+        return " ".join(node.value.split())
+
+    def names(self, node: yaml.Node, what: str) -> tuple[str, ...]:
+        found: list[str] = []
+        for item in self.items(node, what):
+            name = self.text(item, f"an item of {what}")
+            if name in found:
+                raise self.wrong(item, f"{name!r} stands twice in {what}")
+            found.append(name)
+        return tuple(found)
+
+    def groups(self, node: yaml.Node) -> tuple[dict[str, dict[str, tuple[str, ...]]], dict[str, int]]:
+        parts = self.mapping(node, "groups")
+        lines = {name: _line(value) for name, value in parts.items()}
+        return {name: self.words(value, f"the group {name!r}") for name, value in parts.items()}, lines
+
+    def words(self, node: yaml.Node, what: str) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for language, value in self.mapping(node, what).items():
+            if language not in LANGUAGES and language != ANY:
+                raise self.wrong(value, f"{language!r} in {what} is no language: ISO 639-1, or `any`")
+            found[language] = self.terms(value, f"{what}, {language}")
+        if not found:
+            raise self.wrong(node, f"{what} has no words")
+        return found
+
+    def terms(self, node: yaml.Node, what: str) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for item in self.items(node, what):
+            term = " ".join(self.word(part, item) for part in self.split(self.text(item, f"a word of {what}"), item))
+            if term in found:
+                raise self.wrong(item, f"{term!r} stands twice in {what}")
+            found[term] = None
+        return tuple(found)
+
+    def split(self, term: str, node: yaml.Node) -> list[str]:
+        """The term's words as a text's are split, each with its signs."""
+        parts = [part for part in re.split(r"[\s.\-]+", term) if part]
+        if not parts or not all(_TERM.fullmatch(part) for part in parts):
+            raise self.wrong(node, f"{term!r} is no word or phrase: letters, `*` or `~` at their ends, `#`")
+        return parts
+
+    def word(self, part: str, node: yaml.Node) -> str:
+        part = part.replace("’", "'").replace("ʼ", "'")
+        bare = part.strip("*~")
+        if "*" in part and len(bare) < 3:
+            raise self.wrong(node, f"{part!r} fits too much: at least three letters with `*`")
+        if len(bare) > LONGEST_WORD:
+            raise self.wrong(node, f"{part[:20]!r}… is longer than {LONGEST_WORD} letters")
+        return part
+
+    def rules(self, node: yaml.Node, topics: Sequence[str], groups: Mapping[str, object]) -> tuple[Rule, ...]:
+        found: dict[str, Rule] = {}
+        for item in self.items(node, "rules"):
+            rule = self.rule(item, topics, groups)
+            if rule.name in found:
+                raise self.wrong(item, f"the rule {rule.name!r} stands twice")
+            found[rule.name] = rule
+        return tuple(found.values())
+
+    def rule(self, node: yaml.Node, topics: Sequence[str], groups: Mapping[str, object]) -> Rule:
+        slots = ("act", "thing", "context", "nearby", "story", "blockers", "story_blockers")
+        extra = ("scope", "within", "order", "weight", "carries", "holds", "not")
+        parts = self.mapping(node, "a rule", {"name", "topic", *slots, *extra})
+        for needed in ("name", "topic"):
+            if needed not in parts:
+                raise self.wrong(node, f"a rule has no `{needed}`")
+        name = self.text(parts["name"], "`name`")
+        topic = self.choice(parts["topic"], "`topic`", topics)
+        filled = {slot: self.slot(parts[slot], f"`{slot}` of {name!r}", groups) for slot in slots if slot in parts}
+        if "act" not in filled and "thing" not in filled:
+            raise self.wrong(node, f"the rule {name!r} is empty: it has neither `act` nor `thing`")
+        rule = replace(Rule(name, topic, _line(node)), **filled)  # type: ignore[arg-type]
+        if "scope" in parts:
+            rule = replace(rule, scope=self.choice(parts["scope"], "`scope`", SCOPES))
+        if "order" in parts:
+            rule = replace(rule, order=self.choice(parts["order"], "`order`", ("any", "act-first", "thing-first")))
+        if "within" in parts:
+            rule = replace(rule, within=int(self.number(parts["within"], "`within`", 0, 200)))
+        if "weight" in parts:
+            rule = replace(rule, weight=self.number(parts["weight"], "`weight`", 0.01, 1))
+        if "carries" in parts:
+            rule = replace(rule, carries=self.carries(parts["carries"]))
+        return replace(rule, holds=self.examples(parts, "holds"), fails=self.examples(parts, "not"))
+
+    def slot(self, node: yaml.Node, what: str, groups: Mapping[str, object]) -> tuple[str, ...]:
+        for item in self.items(node, what):
+            if (name := self.text(item, what)) not in groups:
+                raise self.wrong(item, f"{what} names the group {name!r}, which does not exist")
+        return tuple(sorted(self.names(node, what)))
+
+    def choice(self, node: yaml.Node, what: str, choices: Sequence[str]) -> str:
+        value = self.text(node, what)
+        if value not in choices:
+            raise self.wrong(node, f"{what} is {value!r}; it can be {', '.join(choices)}")
+        return value
+
+    def number(self, node: yaml.Node, what: str, low: float, high: float) -> float:
+        text = self.text(node, what)
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise self.wrong(node, f"{what} is {text!r}; it must be a number from {low} to {high}")
+        return value
+
+    def carries(self, node: yaml.Node) -> frozenset[Status]:
+        allowed = [str(status) for status in Status if status is not Status.HISTORY]
+        for item in self.items(node, "`carries`"):
+            self.choice(item, "`carries`", allowed)
+        return frozenset(Status(name) for name in self.names(node, "`carries`"))
+
+    def examples(self, parts: Mapping[str, yaml.Node], key: str) -> tuple[tuple[str, str, int], ...]:
+        """(language, sentence, line) of a rule's `holds` or `not`: a text is English, `{de: text}` another language."""
+        found = []
+        for item in self.items(parts[key], f"`{key}`") if key in parts else ():
+            pairs = {"en": item} if isinstance(item, yaml.ScalarNode) else self.mapping(item, f"`{key}`", LANGUAGES)
+            for language, node in pairs.items():
+                found.append((language, self.text(node, f"`{key}`"), _line(node)))
+        return tuple(found)
