@@ -73,8 +73,8 @@ def key(url: str) -> str:
 
 
 def site(url: str | None) -> str | None:
-    """The registrable domain of an address (`bbc.co.uk`), in ASCII; for an IP address or a name without a public
-    suffix (`localhost`) the host with the port that the address names. None where there is no host."""
+    """The registrable domain of an address (`bbc.co.uk`), in ASCII; for an IP address or a name of one
+    label (`localhost`) the host with the port that the address names. None where there is no host."""
     if not url:
         return None
     try:
@@ -215,11 +215,15 @@ def _suffixes() -> tldextract.TLDExtract:
 
 @lru_cache(maxsize=4096)
 def _domain(host: str) -> str:
-    """The registrable domain of an ASCII host, empty for IP addresses and names outside the public suffixes."""
+    """The registrable domain of an ASCII host, empty for IP addresses and names of one label."""
+    labels = host.split(".")
+    if ":" in host or len(labels) == 1 or labels[-1].isdecimal():
+        return ""
     found = _suffixes()(host)
-    if found.domain and found.suffix:
-        return f"{found.domain}.{found.suffix}"
-    return found.suffix if "." in found.suffix else ""  # the front page of a private suffix: blogspot.com itself
+    if not found.suffix:
+        return ".".join(labels[-2:])  # the list's own rule for endings that it does not know
+    # Without a domain it is the front page of a private suffix: blogspot.com itself.
+    return f"{found.domain}.{found.suffix}" if found.domain else found.suffix
 
 
 def _encoded(part: str) -> str:

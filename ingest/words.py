@@ -39,7 +39,8 @@ def one_line(text: str, limit: int) -> str:
     """`text` as one line fit for titles, names and log lines: `sane`, every run of whitespace a single blank, no
     characters that turn the direction of text, none that are invisible."""
     text = text[: 16 * limit + 1024]  # a title after kilobytes of blanks is no title
-    text = _OVERRIDES.sub("", _NOTHING.sub("", _BREAKS.sub(" ", text)))
+    for unwanted in (_NOTHING, _OVERRIDES, _CONTROLS):
+        text = unwanted.sub("", _BREAKS.sub(" ", text))
     return sane(" ".join(text.split()), limit).strip()
 
 

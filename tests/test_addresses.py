@@ -218,6 +218,7 @@ def test_absolute(href: str, base: str | None, url: str | None) -> None:
         ("https://www.bbc.co.uk/news", "bbc.co.uk"),
         ("https://news.example.org:8080/", "example.org"),
         ("https://someone.github.io/x", "someone.github.io"),
+        ("https://www.paper.example/x", "paper.example"),
         ("http://127.0.0.1:8765/x", "127.0.0.1:8765"),
         ("http://[::1]:8765/x", "[::1]:8765"),
         ("http://localhost:99/x", "localhost:99"),

@@ -38,6 +38,7 @@ def test_sane_counts_code_points_and_does_not_behead_an_accent() -> None:
         ("  Aid \n\t convoy\u00a0reaches  ", "Aid convoy reaches"),
         ("safe\u202egpj.exe\u202c", "safegpj.exe"),
         ("\ufeffzero\u200bwidth\u00ad", "zerowidth"),
+        ("a \x00 b\x1bc", "a bc"),
         ("line\r\nINFO forged", "line INFO forged"),
         ("می\u200cخواهم", "می\u200cخواهم"),  # Persian needs its zero-width non-joiner
     ],

@@ -29,7 +29,7 @@ from ingest.errors import NotAFeed, Unparsable
 from ingest.models import Capture, Entry, Feed, Rejection
 from ingest.parse import text as texts
 from ingest.parse.child import CPU_SECONDS, LONGEST_FIELD, MOST_ENTRIES
-from ingest.parse.entries import Context, entries, language_tag, site_link, title
+from ingest.parse.entries import Context, judge, language_tag, site_link, title
 from ingest.parse.records import Found, Record, from_child, from_json_feed
 
 WALL_SECONDS = 20
@@ -256,7 +256,7 @@ def _parsed(found: Found, capture: Capture, feed: Feed | None, *, truncated: boo
         # Half an entry is no story, and it comes whole with the next visit.
         read.pop()
         tail.append(Rejection("cut-off", "the document ends inside this entry", capture.where, name))
-    judged = iter(entries([record for record in read if record is not None], context))
+    judged = iter(judge([record for record in read if record is not None], context))
     no_entry = Rejection("not-an-entry", "an item of the feed is no object", capture.where, name)
     more = found.count - len(found.records)
     if more:
@@ -317,5 +317,7 @@ def _looks(text: str, document: texts.Document) -> str:
         return f"{what} ({words.one_line(title(named[1], markup=True) or '', 100)})" if named else what
     if kind:
         return f"XML with the root <{words.one_line(document.root, 60)}>"
-    printable = sum(character.isprintable() or character.isspace() for character in text[:1000])
-    return "plain text" if printable * 10 > len(text[:1000]) * 9 else "binary data"
+    head = text[:1000]
+    odd = sum(not character.isprintable() and character not in "\t\r\n" for character in head)
+    # Of random bytes an eighth are control characters.
+    return "plain text" if odd * 50 <= len(head) else "binary data"

@@ -49,7 +49,7 @@ def site_link(links: Iterable[Link], base: str) -> str | None:
     return next((url for link in fitting if (url := addresses.absolute(link.href, base))), None)
 
 
-def entries(records: Sequence[Record], context: Context) -> list[Entry]:
+def judge(records: Sequence[Record], context: Context) -> list[Entry]:
     """One entry for each record, in their order."""
     read = [_entry(record, context) for record in records]
     shared_links = _shared((entry.url and addresses.key(entry.url), _says(entry)) for entry in read)

@@ -172,7 +172,7 @@ def repair(text: str) -> Document:
     end = _end(text, start, root)
     body = text[start : end or len(text)]
     entities = _entities(subset)
-    return Document(_long_names("".join(_fixed(body, entities))), root, bool(root) and end is None)
+    return Document(_tidy_names("".join(_fixed(body, entities))), root, bool(root) and end is None)
 
 
 def harsher(document: Document) -> Document:
@@ -323,13 +323,16 @@ def _legal(reference: re.Match[str]) -> str:
     return reference[0]
 
 
-_LONG_NAME = re.compile(
+_NAMES = re.compile(
     r"(<(?:[\w-]{1,20}:)?(?:author|creator|managingEditor|webMaster|publisher|contributor|name|email)\b[^<>]{0,500}>"
-    r"(?:<!\[CDATA\[)?[^<\]]{500})[^<\]]+",
+    r"(?:<!\[CDATA\[)?)([^<\]]+)",
     re.IGNORECASE,
 )
+_MAIL = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,255}")
+_LONGEST_NAMES = 500
 
 
-def _long_names(text: str) -> str:
-    """Names cut to 500 characters: feedparser looks for e-mail addresses in them in quadratic time."""
-    return _LONG_NAME.sub(r"\1", text)
+def _tidy_names(text: str) -> str:
+    """Names without e-mail addresses, for which feedparser looks in quadratic time and which it takes to end after
+    four letters; cut where they are endless."""
+    return _NAMES.sub(lambda found: found[1] + _MAIL.sub("", found[2][:_LONGEST_NAMES]), text)
