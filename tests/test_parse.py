@@ -428,6 +428,13 @@ def test_broken_json_is_named(parser: parse.Parser) -> None:
             parser.feed(capture(body))
 
 
+@pytest.mark.parametrize("unit", ["<!-- ", "<!DOCTYPE [<", "<?", "<b><?xml ?>", "<br/><rss ", "<![CDATA[", "</rss"])
+def test_what_never_begins_ends_soon(unit: str) -> None:
+    start = time.process_time()
+    texts.harsher(texts.repair(unit * 200_000))
+    assert time.process_time() - start < 2
+
+
 # --- attacks ---------------------------------------------------------------------------------------------------------
 
 ATTACKS = {
@@ -440,6 +447,7 @@ ATTACKS = {
     "ampersands": rss(f"<title>x</title><description>{'&' * 300_000}</description>"),
     "references": rss(f"<title>x</title><description>{'&#' * 150_000}{'9' * 100_000};</description>"),
     "cdata": rss(f"<title>x</title><description>{'<![CDATA[' * 2_000}</description>"),
+    "comments in HTML": rss(f"<title>x</title><description><![CDATA[--> <!-- --> {'<!-- ' * 190_000}]]></description>"),
     "title": rss(f"<title>x{'y ' * 500_000}</title>"),
     "style": rss(f'<title>x</title><description>&lt;p style="{"a " * 100_000}"&gt;</description>'),
     "blanks": rss(f"<title>x</title>{' ' * 1_000_000}"),

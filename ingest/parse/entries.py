@@ -134,7 +134,7 @@ def _identified(entry: Entry, shared_links: frozenset[str], shared_guids: frozen
 
 # --- fields ----------------------------------------------------------------------------------------------------------
 
-_TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>|<!\[CDATA\[|\]\]>", re.DOTALL)
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!\[CDATA\[|\]\]>")
 _BLOCK = re.compile(r"</?(?:p|div|br|li|ul|ol|h[1-6]|tr|td|blockquote)\b[^<>]*>", re.IGNORECASE)
 _HIDDEN = re.compile(r"<(script|style)\b[^<>]*>[^<]*</\1\s*>", re.IGNORECASE)
 
@@ -143,7 +143,7 @@ def title(value: str, *, markup: bool) -> str | None:
     """A title on one line, without tags and with its entities resolved once."""
     value = value[: 8 * LONGEST_TITLE]
     if markup and "<" in value:
-        value = _TAG.sub("", _BLOCK.sub(" ", value))
+        value = _TAG.sub("", _BLOCK.sub(" ", _without_comments(value)))
     return words.one_line(html.unescape(value) if "&" in value else value, LONGEST_TITLE) or None
 
 
@@ -209,12 +209,20 @@ def _richest(bodies: Sequence[str]) -> tuple[str, str]:
 
 def plain(body: str) -> str:
     """Roughly the text of HTML, for measuring: paragraphs apart by line feeds, blanks squeezed."""
-    body = _BLOCK.sub("\n", _HIDDEN.sub("", body[:LONGEST_FIELD]))
-    body = html.unescape(_TAG.sub("", body) if "<!--" not in body or "-->" in body else _TAG_ONLY.sub("", body))
+    body = _BLOCK.sub("\n", _HIDDEN.sub("", _without_comments(body[:LONGEST_FIELD])))
+    body = html.unescape(_TAG.sub("", body))
     return "\n".join(line for part in body.split("\n") if (line := " ".join(part.split())))
 
 
-_TAG_ONLY = re.compile(r"</?[a-zA-Z][^<>]*>")
+def _without_comments(body: str) -> str:
+    """A regular expression would search for an end anew from every beginning."""
+    kept, at = [], 0
+    while (start := body.find("<!--", at)) >= 0 and (end := body.find("-->", start)) >= 0:
+        kept.append(body[at:start])
+        at = end + 3
+    return "".join(kept) + body[at:]
+
+
 _CUT = re.compile(
     r"(?:…|\.\.\.|\[\s*(?:…|\.{2,4})\s*\]|\(\s*(?:…|\.{2,4})\s*\)|[→»])\W*$"
     r"|(?:\b(?:read (?:more|on|the (?:full|whole|rest|entire)\b.{0,40})|continue reading\b.{0,60}"

@@ -167,7 +167,9 @@ def repair(text: str) -> Document:
     if found and _MESSAGES.fullmatch(found[1]):  # a server's warning stands before the feed
         later = _ROOT.search(text, start, start + 65_536)
         if later:
-            return repair(text[later.start() :])
+            text = text[later.start() :]
+            start, subset = _prolog(text)
+            found = _START.match(text, start)
     root = found[1] if found else ""
     end = _end(text, start, root)
     body = text[start : end or len(text)]
@@ -190,26 +192,25 @@ _UNREAD = re.compile(
 def _prolog(text: str) -> tuple[int, str]:
     """Where the first element begins, and the document type declaration before it."""
     at, doctype = 0, ""
-    while True:
-        at = text.find("<", at)
-        if at < 0:
-            return len(text), doctype
+    while (at := text.find("<", at)) >= 0:
         if text.startswith("<!--", at):
             at = _after(text, "-->", at + 4)
         elif text.startswith("<?", at):
             at = _after(text, "?>", at)
-        elif text[at : at + 9].upper() == "<!DOCTYPE":
+        elif not doctype and text[at : at + 9].upper() == "<!DOCTYPE":
             end = _doctype_end(text, at)
             doctype, at = text[at:end], end
         elif _START.match(text, at):
             return at, doctype
         else:
             at += 1
+    return len(text), doctype
 
 
 def _after(text: str, what: str, at: int) -> int:
+    """Behind the next `what`; the end of the text where there is none, for nothing that follows is anything else."""
     end = text.find(what, at)
-    return end + len(what) if end >= 0 else at + 1
+    return end + len(what) if end >= 0 else len(text)
 
 
 _SUBSET_PART = re.compile(r"""[<>\[\]"']""")
