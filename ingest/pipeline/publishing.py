@@ -23,7 +23,7 @@ import numpy as np
 from ingest import dedup
 from ingest.errors import LeaseLost, SitrepError, TryAgain
 from ingest.landing import Part
-from ingest.models import Content, Fingerprint, Head, Link, Outcome, Story, Window
+from ingest.models import Content, Fingerprint, Head, Outcome, Story, Window
 from ingest.pipeline import revisions
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
 from ingest.pipeline.runs import is_live, live_first
@@ -149,7 +149,7 @@ def _publish_slice(store: Store, part: Part, booking: Booking, stop: int, lease:
     moved = _moved(work)
     verdicts = _judge(store, work, moved)
     store.renew(lease)
-    heads, places = _clusters(store, work, verdicts, moved)
+    heads, places = _clusters(store, work, verdicts, {*moved, *_reranked(work)})
     counts = _count(work, places, booking, live=is_live(booking.file))
     clusters = {id_: place for id_, place in places.items() if (heads[id_].cluster, heads[id_].lead) != place}
     done = replace(booking, done=stop, complete=stop >= part.count, counts=counts)
@@ -220,6 +220,17 @@ def _moved(work: _Work) -> dict[str, list[int]]:
     return moved
 
 
+def _reranked(work: _Work) -> set[str]:
+    """Known stories whose place among those of their cluster may be another now, though their text is the same."""
+    known = work.before.keys() & work.after.keys()
+    return {
+        id_
+        for id_ in known
+        if (work.before[id_].published, work.before[id_].first_seen)
+        != (work.after[id_].published, work.after[id_].first_seen)
+    }
+
+
 def _judge(store: Store, work: _Work, moved: Mapping[str, list[int]]) -> dedup.Verdicts:
     """Which links come and go, window by window."""
     moments = sorted({moment for times in moved.values() for moment in times})
@@ -227,15 +238,12 @@ def _judge(store: Store, work: _Work, moved: Mapping[str, list[int]]) -> dedup.V
     windows = [store.window(datetime.fromtimestamp(a, UTC), datetime.fromtimestamp(b, UTC)) for a, b in spans]
     prints = {id_: mark for w in windows for id_, mark in zip(w.ids, w.fingerprints, strict=True) if id_ in moved}
     prints.update({id_: work.prints[id_] for id_ in moved if id_ in work.prints})
-    linked: dict[tuple[str, str], Link] = {}
-    unlinked: set[tuple[str, str]] = set()
+    verdicts = []
     for (start, end), window in zip(spans, windows, strict=True):
         inside = [moment for moment in moments if start <= moment <= end]
         there = {id_: n for id_ in moved if start <= (n := _second(work.after[id_])) <= end}
-        verdicts = dedup.judge(_with(window, moved, there, prints), set(moved), inside)
-        linked.update({(link.a, link.b): link for link in verdicts.linked})
-        unlinked.update(verdicts.unlinked)
-    return dedup.Verdicts(tuple(linked.values()), tuple(sorted(unlinked - linked.keys())))
+        verdicts.append(dedup.judge(_with(window, moved, there, prints), set(moved), inside))
+    return dedup.together(verdicts)
 
 
 def _second(story: Story) -> int:
@@ -262,29 +270,13 @@ def _with(
 
 
 def _clusters(
-    store: Store, work: _Work, verdicts: dedup.Verdicts, moved: Collection[str]
+    store: Store, work: _Work, verdicts: dedup.Verdicts, changed: Collection[str]
 ) -> tuple[dict[str, Head], dict[str, tuple[str, bool]]]:
     """The stories of every component that was touched, followed through the store as far as it reaches, as they were,
     and their clusters and leads now."""
-    links = _component_links(store, verdicts, moved)
-    pairs = [*((link.a, link.b) for link in links), *verdicts.unlinked]
-    ids = {*moved, *(end for pair in pairs for end in pair)}
+    ids, links = dedup.touched(changed, verdicts, store.links)
     heads = store.heads(ids - work.after.keys()) | {id_: _head(work.after[id_]) for id_ in ids & work.after.keys()}
     return heads, dedup.clusters(heads, links)
-
-
-def _component_links(store: Store, verdicts: dedup.Verdicts, moved: Collection[str]) -> list[Link]:
-    gone = set(verdicts.unlinked)
-    links = {(link.a, link.b): link for link in verdicts.linked}
-    seen: set[str] = set()
-    frontier = {*moved, *(end for pair in (*links, *gone) for end in pair)}
-    while frontier:
-        seen |= frontier
-        for link in store.links(frontier):
-            if (link.a, link.b) not in gone:
-                links.setdefault((link.a, link.b), link)
-        frontier = {end for pair in links for end in pair} - seen
-    return list(links.values())
 
 
 def _head(story: Story) -> Head:

@@ -79,17 +79,38 @@ def _versions(story: Story, content: Content) -> tuple[tuple[Version, ...], Outc
 
 
 def _mentions(standing: Version, seen: Version) -> tuple[tuple[Version, ...], Outcome]:
-    if seen.content.digest == standing.content.digest:
-        after = _seen_again(standing, seen)
-        return (after,), _how(standing, after)
-    earliest = min(standing, seen, key=lambda v: (v.first, v.content.digest))
+    if seen.first == standing.first and _read_anew(standing.content, seen.content):
+        return (seen,), Outcome.RECLEANED if seen.content.digest != standing.content.digest else _how(standing, seen)
+    earliest = min(standing, seen, key=lambda v: (v.first, v.content.digest, _told(v.content)))
     return (earliest,), Outcome.UNCHANGED
 
 
 def _seen_again(before: Version, seen: Version) -> Version:
-    """The same text once more; what else is said of it is what its latest capture says."""
-    latest = seen.content if seen.content.captured >= before.content.captured else before.content
+    """The same text once more. What else is said of it is what its latest capture says, but for the date: of those
+    that were stated, the earliest."""
+    old, new = before.content, seen.content
+    if _read_anew(old, new):
+        latest = new if new.captured >= old.captured else old
+    else:
+        latest = max(old, new, key=lambda content: (content.captured, _told(content)))
+        latest = _dated(latest, *(content for content in (old, new) if content.published))
     return Version(latest, min(before.first, seen.first), max(before.last, seen.last))
+
+
+def _read_anew(old: Content, new: Content) -> bool:
+    return (old.cleaner, old.rules_version) != (new.cleaner, new.rules_version)
+
+
+def _dated(content: Content, *dated: Content) -> Content:
+    if not dated:
+        return content
+    first = min(dated, key=lambda c: (_published(c), c.published or "", c.published_from or ""))
+    return replace(content, published=first.published, published_from=first.published_from)
+
+
+def _told(content: Content) -> str:
+    """What a capture says, for choosing among those of the same moment: always the same one."""
+    return repr((content.title, content.text, content.url, content.guid, content.feed, content.authors, content.tags))
 
 
 def _how(before: Version, now: Version) -> Outcome:
