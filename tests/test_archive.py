@@ -256,6 +256,14 @@ def test_what_trails_is_reported(tmp_path: Path, tail: bytes) -> None:
     assert [each.reason for each in refused(found)] == ["damaged"]
 
 
+def same_content(packed: bytes, plain: bytes) -> bool:
+    """Whether a flipped bit changed nothing: one of padding, or of a match that says the same."""
+    try:
+        return gzip.decompress(packed) == plain
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
 def test_every_flip_in_a_single_stream_keeps_what_is_before(tmp_path: Path) -> None:
     plain = warc(compressed=False)
     data = gzip.compress(plain)
@@ -266,7 +274,7 @@ def test_every_flip_in_a_single_stream_keeps_what_is_before(tmp_path: Path) -> N
         path.write_bytes(torn)
         found = items(path)
         lost = refused(found)
-        if torn[:10] == data[:10]:
+        if torn[:10] == data[:10] and not same_content(bytes(torn), plain):
             assert any("damaged from byte" in each.detail for each in lost), at
         # What the decoder gave before it could notice may be wrong, but only around the flip, never far before it.
         decoder = zlib.decompressobj(31)
