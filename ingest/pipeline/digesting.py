@@ -92,6 +92,12 @@ def _complete(landing: Landing, prefix: str, reading: str) -> list[str]:
     return paths if all(landing.part(path).header["reading"] == reading for path in paths) else []
 
 
+def is_digested(landing: Landing, prefix: str, settings: Settings) -> bool:
+    """Whether this very reading made all files of stories under `prefix`: digesting again would do nothing."""
+    paths = _complete(landing, prefix, _reading(settings))
+    return bool(paths) and bool(landing.part(paths[-1]).header["last"])
+
+
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
     batch: list[Item] = []
     size = 0

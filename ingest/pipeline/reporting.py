@@ -11,7 +11,7 @@ from ingest.errors import Unbalanced, UsageError
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline.fetching import beside
 from ingest.pipeline.pipe import Pipe
-from ingest.pipeline.runs import Run
+from ingest.pipeline.runs import Run, is_live
 from ingest.store import Booking
 
 KEPT = (Outcome.REJECTED, Outcome.QUARANTINED)  # what digest booked; publishing again does not change it
@@ -47,7 +47,7 @@ def report(
             counts[feed].update(outcomes)
     total = sum((Counter(outcomes) for outcomes in counts.values()), Counter())
     feeds = _feeds(pipe, landings, counts)
-    _balance(run, entries, total, feeds, counts)
+    _balance(run, entries, total, feeds, counts, archives=not all(map(is_live, parts)))
     result = RunReport(
         run=run.id,
         kind=run.kind,
@@ -130,7 +130,9 @@ def _line(polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> Feed
     )
 
 
-def _balance(run: Run, entries: int, total: Counter[str], feeds: Sequence[FeedReport], counts: Counts) -> None:
+def _balance(
+    run: Run, entries: int, total: Counter[str], feeds: Sequence[FeedReport], counts: Counts, *, archives: bool
+) -> None:
     """In = sum of outcomes, for the run and for each feed as its poll counted it."""
     if total.total() != entries:
         raise Unbalanced(f"{entries} entries came in, {total.total()} were accounted for", subject=run.id)
@@ -138,5 +140,6 @@ def _balance(run: Run, entries: int, total: Counter[str], feeds: Sequence[FeedRe
         if sum(feed.outcomes.values()) != feed.entries:
             told = f"{feed.entries} entries in its document, {sum(feed.outcomes.values())} accounted for"
             raise Unbalanced(told, subject=feed.url)
-    if feeds and (strangers := counts.keys() - {feed.url for feed in feeds}):
+    known = {feed.url for feed in feeds} | ({""} if archives else set())  # an archive's entries belong to no feed
+    if feeds and (strangers := counts.keys() - known):
         raise Unbalanced(f"entries of feeds that were not polled: {', '.join(sorted(strangers))}", subject=run.id)
