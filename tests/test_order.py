@@ -19,7 +19,7 @@ from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
 from ingest.store import Query
 
-WORDS = """
+NOUNS = """
     aid ambassador army artillery autumn bakery bank barrage border bread bridge brigade bus capital ceasefire child
     clinic column convoy county crossing dawn delegation depot district dock drone east engineer evening family ferry
     field flour fog force fuel garrison governor grain harbour hill hospital hour island kilometre lake launch lorry
@@ -27,7 +27,8 @@ WORDS = """
     platform port power quarter rail rain ration region reserve river road roof school sector shell shelter ship siege
     silo soldier south square station storm street supply talks tent tonne town train transport treaty troop truck
     tunnel unit valley village volunteer warehouse water week west winter yard
-""".split()
+"""
+WORDS = NOUNS.split()
 VERBS = "reached left crossed shelled supplied guarded repaired closed opened watched rebuilt searched".split()  # noqa: SIM905
 START = datetime(2022, 5, 1, tzinfo=UTC)
 SPAN = 20 * 24  # hours: several windows of comparison, and slices that have to be parted
@@ -77,7 +78,7 @@ class Maker:
                 published = self.published(captured)  # its outlet dates it anew
             captures.append(self.content(number, site, by, text, published, captured))
         if by == "content":  # another text is another story then
-            captures = captures[:1] + [replace(captures[0], captured=captures[-1].captured)]
+            captures = [captures[0], replace(captures[0], captured=captures[-1].captured)]
         mentions = self.rng.choice((0, 0, 0, 1, 2)) if by == "address" else 0
         return captures + [self.mention(captures[0]) for _ in range(mentions)]
 
