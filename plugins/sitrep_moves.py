@@ -1,4 +1,4 @@
-"""The moves of the pipe as Airflow tasks; the timetables beside this file put them in order.
+"""The moves of the pipe as Airflow tasks; the timetables in `dags` put them in order.
 
 What a task does stands in `ingest.pipeline.plans`. XCom carries the run, numbers and paths.
 """
