@@ -34,6 +34,7 @@ class Settings:
     archive: str = ""
     workers: int = 1
     ca_file: str = ""
+    topics_file: str = ""
 
     @property
     def database(self) -> Path:
@@ -44,6 +45,11 @@ class Settings:
     def seeds(self) -> Path:
         """The folder of feeds.opml and topics.yaml: the checkout's, else the copy inside the package."""
         return CHECKOUT / "seeds" if CHECKOUT else PACKAGE / "seeds"
+
+    @property
+    def topics(self) -> Path:
+        """The file of the rules of topics."""
+        return Path(self.topics_file).expanduser().absolute() if self.topics_file else self.seeds / "topics.yaml"
 
     @property
     def user_agent(self) -> str:
@@ -68,6 +74,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         archive=environ.get("SITREP_ARCHIVE", ""),
         workers=_positive("SITREP_WORKERS", environ.get("SITREP_WORKERS", "")) or len(os.sched_getaffinity(0)),
         ca_file=environ.get("SITREP_CA_FILE", ""),
+        topics_file=environ.get("SITREP_TOPICS", ""),
     )
 
 

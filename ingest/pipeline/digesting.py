@@ -40,6 +40,7 @@ def digest(
     if paths:
         header = landing.part(paths[-1]).header
         if header["last"]:
+            _drop_others(landing, job.prefix, paths)
             return paths
         position = header["position"]
     items = archive.read(job.source, position)
@@ -74,11 +75,12 @@ def digest_items(
         writer.end_of_batch(batch[-1].position)
         progress(Step("digest", batch[-1].done, job.source.size, "bytes"))
     writer.close()
+    _drop_others(landing, job.prefix, writer.paths)
     return writer.paths
 
 
 def _rules(settings: Settings) -> Path:
-    return settings.seeds / "topics.yaml"
+    return settings.topics
 
 
 def _reading(settings: Settings) -> str:
@@ -87,15 +89,34 @@ def _reading(settings: Settings) -> str:
 
 
 def _complete(landing: Landing, prefix: str, reading: str) -> list[str]:
-    """The parts that this very reading made; those of another are made again."""
-    paths = landing.parts(prefix + "/")
-    return paths if all(landing.part(path).header["reading"] == reading for path in paths) else []
+    """The parts from the first on that this very reading made; those of another, or behind a gap, are made again."""
+    there = set(landing.parts(prefix + "/"))
+    found: list[str] = []
+    while (path := _part(prefix, len(found))) in there:
+        header = landing.part(path).header
+        if header["reading"] != reading:
+            break
+        found.append(path)
+        if header["last"]:
+            break
+    return found
 
 
 def is_digested(landing: Landing, prefix: str, settings: Settings) -> bool:
     """Whether this very reading made all files of stories under `prefix`: digesting again would do nothing."""
     paths = _complete(landing, prefix, _reading(settings))
     return bool(paths) and bool(landing.part(paths[-1]).header["last"])
+
+
+def _part(prefix: str, number: int) -> str:
+    return f"{prefix}/{number:05d}"
+
+
+def _drop_others(landing: Landing, prefix: str, paths: Sequence[str]) -> None:
+    """Delete parts that an earlier reading left behind the last one of this: their stories stand in these."""
+    for path in landing.parts(prefix + "/"):
+        if path not in paths:
+            landing.delete(path + ".json")
 
 
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -196,7 +217,7 @@ class _Writer:
         self._write(last=True)
 
     def _write(self, *, last: bool) -> None:
-        path = f"{self.job.prefix}/{len(self.paths):05d}"
+        path = _part(self.job.prefix, len(self.paths))
         ordered = sorted(self.stories, key=lambda item: (item[0].instant(), item[0].id, item[0].captured))
         header = {
             "reading": self.reading,
