@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from ingest.command_line import showing
-from ingest.command_line.running import as_json
+from ingest.command_line.options import as_json, working
+from ingest.errors import UsageError
+
+if TYPE_CHECKING:
+    from ingest.models import Feed, FeedState
+    from ingest.pipeline.finding import Checked
 
 
-@click.group()
+@click.group(short_help="List, add, check, remove, import and export feeds.")
 def feeds() -> None:
     """List, add, check, remove, import and export the feeds that are read.
 
@@ -19,125 +25,145 @@ def feeds() -> None:
     """
 
 
-@feeds.command("list")
+@feeds.command("list", short_help="Show all feeds and how each stands.")
 @as_json
 def list_(as_json: bool) -> None:
-    """Show all feeds, how often each is polled, and how it stands."""
-    from ingest.pipeline.pipe import opened
+    """Show all feeds, how often each is polled, and how it stands.
 
-    with opened() as pipe:
+    \b
+      new        not polled yet          backoff   did not answer, waits
+      active     polled at its own rate  retired   said that it is gone
+      paused     left alone
+    """
+    with working() as pipe:
         known = pipe.feeds()
         states = pipe.store.states(feed.url for feed in known)
-    for feed in known:
-        state = states.get(feed.url)
-        status = "paused" if feed.paused else state.status if state else "new"
-        record = {
-            **asdict(feed),
-            "status": status,
-            "reason": state.reason if state else None,
-            "address": state.address if state else feed.url,
-            "polled": state.polled if state else None,
-            "due": state.due if state else None,
-            "interval": state.interval if state else None,
-        }
-        if as_json:
-            showing.echo_json(record)
-        else:
-            rate = f"every {state.interval / 60:.0f} min" if state else "not polled yet"
-            click.echo(f"{status:9s} {rate:16s} {feed.title or ''}  {feed.url}")
+    records = [_record(feed, states.get(feed.url)) for feed in known]
+    if not as_json:
+        showing.known_feeds(records)
+        showing.say(showing.count(len(records), "feed"))
+    for record in records if as_json else ():
+        showing.echo_json(record)
 
 
-@feeds.command()
+def _record(feed: Feed, state: FeedState | None) -> dict[str, Any]:
+    return {
+        **asdict(feed),
+        "status": "paused" if feed.paused else state.status if state else "new",
+        "reason": state.reason if state else None,
+        "address": state.address if state else feed.url,
+        "polled": state.polled if state else None,
+        "due": state.due if state else None,
+        "interval": state.interval if state else None,
+    }
+
+
+@feeds.command(short_help="Add a feed, by its address or that of its site.")
 @click.argument("url")
-@click.option("--full-text", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
-@click.option("--language", help="The language of its stories (ISO 639-1).")
+@click.option(
+    "--full-text",
+    type=click.Choice(["auto", "always", "never"]),
+    help="Whether its entries' pages are fetched; auto: where the feed tells only a teaser.  [default: auto]",
+)
+@click.option("--language", metavar="LANGUAGE", help="The language of its stories (ISO 639-1).")
 @as_json
-def add(url: str, full_text: str, language: str | None, as_json: bool) -> None:
+def add(url: str, full_text: str | None, language: str | None, as_json: bool) -> None:
     """Add a feed, by its address or that of its site.
 
-    A site's page is searched for the feeds that it names, then the usual places are tried.
+    A site's page is searched for the feeds that it names, then the usual places are tried. A feed that is there
+    already keeps its place, and takes the options given.
+
+    \b
+    Examples:
+      sitrep feeds add https://news.example.org/world/rss.xml
+      sitrep feeds add example.org
+      sitrep feeds add example.org --full-text always --language de
     """
     from dataclasses import replace
 
     from ingest.models import FullText
     from ingest.pipeline import finding
-    from ingest.pipeline.pipe import opened
 
-    with opened() as pipe:
-        pipe.feeds()
+    with working() as pipe:
+        known = {feed.url: feed for feed in pipe.feeds()}
         found = finding.discover(pipe, url)
-        feed = replace(found, full_text=FullText(full_text), language=language or found.language)
+        feed = known.get(found.url, found)
+        feed = replace(
+            feed, full_text=FullText(full_text) if full_text else feed.full_text, language=language or feed.language
+        )
         pipe.store.save_feeds([feed])
     if as_json:
         showing.echo_json(asdict(feed))
-    else:
-        click.echo(f"added {feed.title or 'a feed'}: {feed.url}")
+        return
+    verb = "kept, it was there" if feed.url in known else "added"
+    showing.say(f"{verb}: {feed.title or 'a feed without a title'}, {feed.url}")
 
 
-@feeds.command()
+@feeds.command(short_help="Fetch feeds once and say how they answer.")
 @click.argument("urls", nargs=-1, metavar="[URL]...")
 @as_json
 def check(urls: tuple[str, ...], as_json: bool) -> None:
-    """Fetch every feed once, or those named, and say how it answers. Nothing is kept."""
+    """Fetch every feed once, or those named, and say how it answers. Nothing is kept.
+
+    Exit code 0 whatever they answer: a script reads `status` with --json.
+    """
     from ingest.models import Feed
     from ingest.pipeline import finding
-    from ingest.pipeline.pipe import opened
 
-    with opened() as pipe:
+    with working() as pipe:
         asked = [Feed(url) for url in urls] or pipe.feeds()
         failed = 0
         for result in finding.check(pipe, asked):
             failed += result.status != "ok"
             if as_json:
                 showing.echo_json(asdict(result))
-            elif result.status == "ok":
-                moved = f"  moved to {result.moved_to}" if result.moved_to else ""
-                click.echo(f"ok      {result.entries:4d} entries  {result.url}{moved}")
             else:
-                click.echo(f"failed  {result.reason}: {result.detail}  {result.url}")
-    showing.say(f"{len(asked) - failed} of {len(asked)} feeds answer")
+                click.echo(showing.plain(_answer(result)))
+    showing.say(f"{len(asked) - failed} of {showing.count(len(asked), 'feed')} answer")
 
 
-@feeds.command()
+def _answer(result: Checked) -> str:
+    if result.status == "ok":
+        moved = f", moved to {result.moved_to}" if result.moved_to else ""
+        return f"ok      {result.url} ({showing.count(result.entries, 'entry', 'entries')}{moved})"
+    return f"failed  {result.url} ({result.reason}{f': {result.detail}' if result.detail else ''})"
+
+
+@feeds.command(short_help="Stop reading a feed; its stories stay.")
 @click.argument("url")
 def remove(url: str) -> None:
     """Stop reading a feed. Its stories stay."""
-    from ingest.errors import UsageError
-    from ingest.pipeline.pipe import opened
-
-    with opened() as pipe:
+    with working() as pipe:
+        pipe.feeds()
         if not pipe.store.remove_feed(url):
             raise UsageError("no such feed", subject=url, advice="`sitrep feeds list` shows all.")
     showing.say(f"removed {url}")
 
 
-@feeds.command("import")
+@feeds.command("import", short_help="Add the feeds of an OPML file.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def import_(file: Path) -> None:
-    """Add the feeds of an OPML file, anybody's."""
+@as_json
+def import_(file: Path, as_json: bool) -> None:
+    """Add the feeds of an OPML file, anybody's. Those that are there already take the file's options."""
     from ingest import feeds as opml
-    from ingest.pipeline.pipe import opened
 
     found = opml.read_opml(file.read_bytes())
-    with opened() as pipe:
+    with working() as pipe:
         before = len(pipe.feeds())
         pipe.store.save_feeds(found.feeds)
         added = len(pipe.store.feeds()) - before
+    if as_json:
+        showing.echo_json({"read": len(found.feeds), "added": added, "problems": list(found.problems)})
     for problem in found.problems:
         showing.say(f"{file}: {problem}")
-    showing.say(f"{len(found.feeds)} feeds read, {added} of them new")
+    showing.say(f"{showing.count(len(found.feeds), 'feed')} read, {added} of them new")
 
 
-@feeds.command()
-@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path), required=False)
-def export(file: Path | None) -> None:
+@feeds.command(short_help="Write all feeds as OPML.")
+@click.argument("file", type=click.File("wb", lazy=True), default="-")
+def export(file: BinaryIO) -> None:
     """Write all feeds as OPML, to a file or to stdout."""
     from ingest import feeds as opml
-    from ingest.pipeline.pipe import opened
 
-    with opened() as pipe:
-        data = opml.write_opml(pipe.feeds())
-    if file:
-        file.write_bytes(data)
-    else:
-        click.echo(data, nl=False)
+    with working() as pipe:
+        file.write(opml.write_opml(pipe.feeds()))

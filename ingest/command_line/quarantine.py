@@ -5,13 +5,21 @@ from __future__ import annotations
 import click
 
 from ingest.command_line import showing
-from ingest.command_line.running import as_json
+from ingest.command_line.options import as_json, working
 from ingest.errors import UsageError
 
 
-@click.group()
+@click.group(short_help="List, show, retry or drop what could not be handled.")
 def quarantine() -> None:
-    """List, show, retry or drop what is quarantined: kept with its bytes, because handling it failed."""
+    """List, show, retry or drop what is quarantined: kept with its bytes, because handling it failed.
+
+    A worker that died or hung on a page leaves it here; after an update of Sitrep, try them again:
+
+    \b
+      sitrep quarantine list
+      sitrep quarantine show ID --bytes | less
+      sitrep quarantine retry --all
+    """
 
 
 @quarantine.command("list")
@@ -22,11 +30,13 @@ def list_(as_json: bool) -> None:
     from ingest.pipeline.pipe import opened
 
     with opened() as pipe:
-        for item in pipe.landing.quarantined():
-            if as_json:
-                showing.echo_json(retrying.to_json(item))
-            else:
-                click.echo(f"{item.id}  {item.reason}  {item.where}  {item.detail}")
+        items = pipe.landing.quarantined()
+    for item in items:
+        if as_json:
+            showing.echo_json(retrying.to_json(item))
+        else:
+            click.echo(showing.plain(f"{item.id}  {item.reason}  {item.where}  {item.detail}"))
+    showing.say(f"{showing.count(len(items), 'item')} in quarantine" if items else "nothing is in quarantine")
 
 
 @quarantine.command()
@@ -46,7 +56,7 @@ def show(identity: str, as_bytes: bool, as_json: bool) -> None:
             showing.echo_json(retrying.to_json(item))
         else:
             for name, value in retrying.to_json(item).items():
-                click.echo(f"{name:10s} {value}")
+                click.echo(showing.plain(f"{name:10s} {value}"))
 
 
 @quarantine.command()
@@ -56,11 +66,10 @@ def show(identity: str, as_bytes: bool, as_json: bool) -> None:
 def retry(identities: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Handle items again; those that succeed are published and leave the quarantine."""
     from ingest.pipeline import retrying, runs
-    from ingest.pipeline.pipe import opened
 
     if not identities and not everything:
         raise UsageError("name items, or give --all", advice="`sitrep quarantine list` shows them.")
-    with opened() as pipe:
+    with working() as pipe:
         chosen = identities or tuple(item.id for item in pipe.landing.quarantined())
         result = retrying.retry(pipe, runs.start("replay"), chosen)
     if as_json:
@@ -74,10 +83,9 @@ def retry(identities: tuple[str, ...], everything: bool, as_json: bool) -> None:
 def drop(identities: tuple[str, ...]) -> None:
     """Throw items away, with their bytes."""
     from ingest.pipeline import retrying
-    from ingest.pipeline.pipe import opened
 
-    with opened() as pipe:
+    with working() as pipe:
         for identity in identities:
             retrying.item(pipe, identity)
             pipe.landing.drop_quarantined(identity)
-    showing.say(f"dropped {len(identities)}")
+    showing.say(f"{showing.count(len(identities), 'item')} dropped")

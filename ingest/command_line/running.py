@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ingest.command_line import showing
+from ingest.command_line.options import as_json, feeds_file, page_budget, workers, working
 from ingest.errors import UsageError
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
-feeds_file = click.option(
-    "--feeds",
-    "feeds_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Poll the feeds of this OPML file, for this run alone.",
-)
-page_budget = click.option(
-    "--page-budget",
-    type=click.FloatRange(min=0),
-    default=300.0,
-    show_default=True,
-    help="Seconds for fetching pages; what is left waits for the next run, and its teaser is published meanwhile.",
-)
-workers = click.option(
-    "--workers", type=click.IntRange(min=1), help="Worker processes (default: SITREP_WORKERS, else one a core)."
-)
+if TYPE_CHECKING:
+    from ingest.models import Feed
+    from ingest.pipeline.pipe import Pipe
 
 
-@click.command()
+@click.command(short_help="Poll the feeds, digest, publish, report: the whole daily job.")
 @feeds_file
 @page_budget
 @as_json
@@ -37,39 +26,48 @@ def run(feeds_file: Path | None, page_budget: float, as_json: bool) -> None:
 
     Polls every feed that is not in back-off, paused or retired. Running it twice changes nothing: feeds are asked
     for what is new, and what is known is left as it is.
+
+    \b
+    Examples:
+      sitrep run                          the feeds of `sitrep feeds list`
+      sitrep run --feeds mine.opml        these instead, for this run alone
+      sitrep run --json | jq .outcomes
     """
     from ingest.pipeline import jobs, runs
-    from ingest.pipeline.pipe import opened
 
-    with opened() as pipe, showing.progress() as progress:
+    with working() as pipe, showing.progress() as progress:
         polls = jobs.choose(pipe, _feeds(pipe, feeds_file), everything=True)
         result = jobs.poll(pipe, runs.start("daily"), polls, page_budget=page_budget, progress=progress)
     _show(result.to_json(), as_json)
 
 
-@click.command()
+@click.command(short_help="Poll the feeds and land what they answer.")
 @feeds_file
 @click.option("--due", is_flag=True, help="Only the feeds that are due by their own rate.")
 @page_budget
 @as_json
 def fetch(feeds_file: Path | None, due: bool, page_budget: float, as_json: bool) -> None:
-    """Poll the feeds and land what they answer; `sitrep digest` and `sitrep publish` do the rest."""
-    from ingest.pipeline import fetching, jobs, runs
-    from ingest.pipeline.pipe import opened
+    """Poll the feeds and land what they answer: the first of three moves. Prints the landing file.
 
-    with opened() as pipe, showing.progress() as progress:
+    \b
+    The whole job in three moves:
+      sitrep fetch && sitrep digest && sitrep publish
+    """
+    from ingest.pipeline import fetching, jobs, runs
+
+    with working() as pipe, showing.progress() as progress:
         polls = jobs.choose(pipe, _feeds(pipe, feeds_file), everything=not due)
         path = fetching.fetch(pipe, runs.start("poll"), polls.feeds, page_budget=page_budget, progress=progress)
         lines = pipe.landing.read_json(fetching.beside(path))["feeds"]
     if as_json:
         showing.echo_json({"landing": path, "feeds": lines})
-    else:
-        click.echo(path)
-        for status, n in fetching.summary(lines).items():
-            showing.say(f"{n} {status}")
+        return
+    click.echo(path)
+    told = ", ".join(f"{n} {status}" for status, n in fetching.summary(lines).items())
+    showing.say(f"{showing.count(len(lines), 'feed')} polled" + (f": {told}" if told else ""))
 
 
-@click.command()
+@click.command(short_help="Turn landing files into files of stories.")
 @click.argument("landings", nargs=-1, metavar="[LANDING_FILE]...")
 @workers
 @as_json
@@ -80,9 +78,8 @@ def digest(landings: tuple[str, ...], workers: int | None, as_json: bool) -> Non
     `sitrep publish` then shows the difference.
     """
     from ingest.pipeline import jobs, runs
-    from ingest.pipeline.pipe import opened
 
-    with opened() as pipe, showing.progress() as progress:
+    with working() as pipe, showing.progress() as progress:
         run = runs.start("replay")
         named = landings or tuple(jobs.undigested(pipe))
         for path in named:
@@ -93,23 +90,23 @@ def digest(landings: tuple[str, ...], workers: int | None, as_json: bool) -> Non
             parts += jobs.digest_known_archives(pipe, run, workers=workers, progress=progress, say=showing.say)
     if as_json:
         showing.echo_json({"parts": parts})
-    else:
-        for part in parts:
-            click.echo(part)
+        return
+    for part in parts:
+        click.echo(part)
+    showing.say(showing.count(len(parts), "file of stories", "files of stories"))
 
 
-@click.command()
+@click.command(short_help="Write files of stories to the store.")
 @click.argument("parts", nargs=-1, metavar="[FILE_OF_STORIES]...")
 @as_json
 def publish(parts: tuple[str, ...], as_json: bool) -> None:
-    """Write files of stories to the store: all that it does not have, or those named.
+    """Write files of stories to the store: all that it does not have, or those named (as `sitrep digest` printed them).
 
     What is published is known by the store alone: over an emptied store, everything is published again.
     """
     from ingest.pipeline import publishing, reporting, runs
-    from ingest.pipeline.pipe import opened
 
-    with opened() as pipe, showing.progress() as progress:
+    with working() as pipe, showing.progress() as progress:
         known = pipe.landing.parts()
         if unknown := set(parts) - set(known):
             raise UsageError("no such file of stories", subject=min(unknown), advice="`sitrep digest` prints them.")
@@ -120,36 +117,50 @@ def publish(parts: tuple[str, ...], as_json: bool) -> None:
     _show(result.to_json(), as_json)
 
 
-@click.command()
+@click.command(short_help="Read archives: WARC, JSON Lines, folders of saved pages.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @workers
 @as_json
 def backfill(paths: tuple[str, ...], workers: int | None, as_json: bool) -> None:
-    """Read archives: WARC files, JSON Lines, folders of saved pages; they go through the same pipe as the feeds.
+    """Read archives; they go through the same pipe as the feeds.
 
     \b
-      .warc .warc.gz           every response of status 200 that is a page, or a feed
-      .jsonl (.gz .xz .zst)    objects with `url` or `id`, `html` or `text`, and if known `title`, `published`,
-                               `source`, `language`, `authors`
-      a folder                 of .html, .htm and .txt (the title in the first line), or of archives
+      .warc .warc.gz          every response of status 200 that is a page, or a feed
+      .jsonl .gz .xz .zst     objects with `url` or `id`, `html` or `text`, and if known `title`,
+                              `published`, `source`, `language`, `authors`
+      a folder                of .html, .htm and .txt (title in the first line), or of archives
 
-    Interrupted, the same command goes on where it was.
+    Interrupted, the same command goes on where it was. Run twice, it changes nothing.
+
+    \b
+    Examples:
+      sitrep backfill seeds/archive
+      sitrep backfill crawl-2022.warc.gz stories.jsonl.zst ~/saved-pages
     """
     from ingest.pipeline import jobs, runs
-    from ingest.pipeline.pipe import opened
 
-    with opened() as pipe, showing.progress() as progress:
+    with working() as pipe, showing.progress() as progress:
         result, named = jobs.backfill(pipe, runs.start("archive"), list(paths), workers=workers, progress=progress)
     for line in named:
         showing.say(line)
     _show(result.to_json(), as_json)
 
 
-@click.command()
+@click.command(short_help="Show what a run took in and what became of it.")
 @click.argument("run", required=False)
 @as_json
 def report(run: str | None, as_json: bool) -> None:
-    """Show what a run took in and what became of it: the last run, or the one named."""
+    """Show what a run took in and what became of it: the last run, or the one named.
+
+    Every entry that came in ends in exactly one outcome. A line for each feed: its status, new stories of how many
+    entries, and where nothing came, why.
+
+    \b
+    Examples:
+      sitrep report
+      sitrep report 20261124T060001Z-daily-9f2c11aa
+      sitrep report --json | jq '.feeds[] | select(.status == "unreachable") | .url'
+    """
     from ingest.pipeline import reporting
     from ingest.pipeline.pipe import opened
 
@@ -158,7 +169,8 @@ def report(run: str | None, as_json: bool) -> None:
     _show(record, as_json)
 
 
-def _feeds(pipe, file: Path | None):  # type: ignore[no-untyped-def]
+def _feeds(pipe: Pipe, file: Path | None) -> Sequence[Feed]:
+    """The feeds of an OPML file, or all that are known."""
     from ingest import feeds
 
     if file is None:
@@ -169,7 +181,7 @@ def _feeds(pipe, file: Path | None):  # type: ignore[no-untyped-def]
     return opml.feeds
 
 
-def _show(record, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+def _show(record: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         showing.echo_json(record)
     else:

@@ -4,79 +4,104 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
-from rich.console import Console
 
-from ingest import dates
 from ingest.command_line import showing
-from ingest.command_line.running import as_json
+from ingest.command_line.options import as_json, since, source, topic, until
 from ingest.errors import UsageError
-from ingest.models import STORY_FIELDS, Content, Link, Story
-from ingest.store import Hit, Query, Store
+
+if TYPE_CHECKING:
+    from ingest.models import Link, Story
+    from ingest.store import Hit, Query, Store
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet would run
+EXCLUDED = re.compile(r"-[^\W_].+", re.DOTALL)  # -word or -"a phrase", no option: those of more letters have two dashes
 
 
-class Instant(click.ParamType[datetime]):
-    """A date (midnight UTC) or an ISO 8601 instant."""
+class _Search(click.Command):
+    """A command whose arguments may be words to exclude: -word."""
 
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            return dates.instant(value)
-        except ValueError:
-            self.fail(f"{value!r} is no date like 2022-05-24 or 2022-05-24T12:00Z", param, ctx)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = args[: args.index("--")] if "--" in args else args
+        excluded = [argument for argument in options if EXCLUDED.fullmatch(argument)]
+        rest = [argument for argument in options if argument not in excluded]
+        left = super().parse_args(ctx, rest + args[len(options) :])
+        ctx.params["words"] = (*ctx.params.get("words", ()), *excluded)
+        return left
 
 
-topic = click.option("--topic", "topics", multiple=True, help="Only stories with this topic (several: with any).")
-source = click.option("--source", "sources", multiple=True, help="Only stories of this outlet (several: of any).")
-since = click.option("--since", type=Instant(), help="Only stories from this date or instant on.")
-until = click.option("--until", type=Instant(), help="Only stories before this date or instant.")
-
-
-@click.command()
+@click.command(cls=_Search, short_help="Find stories, with the words that prove their topics.")
 @click.argument("words", nargs=-1, metavar='[WORD|"PHRASE"|-WORD|PREFIX*]...')
 @topic
 @source
-@click.option("--language", "languages", multiple=True, help="Only stories in this language (ISO 639-1).")
+@click.option(
+    "--language", "languages", multiple=True, metavar="LANGUAGE", help="Only stories in this language (ISO 639-1)."
+)
 @since
 @until
-@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many of the best.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), metavar="N", default=10, show_default=True, help="At most so many."
+)
+@click.option("--offset", type=click.IntRange(0), metavar="N", default=0, help="Leave out so many of the best.")
 @click.option("--leads", is_flag=True, help="One story of each cluster: its lead.")
 @as_json
 def search(words: tuple[str, ...], limit: int, offset: int, leads: bool, as_json: bool, **chosen: Any) -> None:
     """Find stories: all words must stand in them; best first, without words newest first.
 
     Each comes with a snippet, its topics with the words that prove them, and how many copies there are.
+
+    \b
+    Examples:
+      sitrep search artillery --topic aid --since 2022-05-01
+      sitrep search "grain corridor" -odesa        a phrase, without a word
+      sitrep search 'shell*' --leads               words that begin so; one story of each cluster
+      sitrep search --topic escalation --limit 50  no words: the newest
     """
     from ingest.pipeline.pipe import opened
+    from ingest.store import Query
 
     query = Query(text=_typed(words), leads_only=leads, limit=limit, offset=offset, **chosen)
     with opened() as pipe:
         found = pipe.store.search(query)
-    if as_json:
-        for hit in found.hits:
-            showing.echo_json(_hit(hit))
-        return
-    console = Console(highlight=False, soft_wrap=True)
+        hint = "" if found.total else _hint(pipe.store, query)
+    console = None if as_json else showing.terminal()
     for hit in found.hits:
-        showing.hit(hit, console)
-    showing.say(f"{len(found.hits)} of {found.total} stories" if found.total else "no story was found")
+        if console:
+            showing.hit(hit, console)
+        else:
+            showing.echo_json(_hit(hit))
+    if not found.total:
+        showing.say(f"no story was found{hint}")
+    elif console:
+        showing.say(f"{len(found.hits)} of {showing.count(found.total, 'story', 'stories')}")
 
 
 def _typed(words: Iterable[str]) -> str:
     """The words as they were typed: an argument with blanks in it stood in quotation marks."""
-    return " ".join(f'"{word}"' if " " in word.strip() and '"' not in word else word for word in words)
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(argument: str) -> str:
+    sign, phrase = ("-", argument[1:]) if argument.startswith("-") else ("", argument)
+    plain = " " not in phrase.strip() or '"' in phrase
+    return argument if plain or re.search(r"\s-|\*(\s|$)", phrase) else f'{sign}"{phrase}"'
+
+
+def _hint(store: Store, query: Query) -> str:
+    """What to try where nothing was found: the names that there are, where one was asked for that is none."""
+    from ingest.store import Query as Everything
+
+    for by, asked in (("topic", query.topics), ("source", query.sources), ("language", query.languages)):
+        known = [name for name in store.count(Everything(), by) if name] if asked else []
+        if asked and not set(asked) & set(known):
+            shown = ", ".join(known[:8]) + (" …" if len(known) > 8 else "")
+            return f"; no story has the {by} {', '.join(asked)}" + (f", there are {shown}" if known else "")
+    return ""
 
 
 def _hit(hit: Hit) -> dict[str, Any]:
@@ -84,11 +109,14 @@ def _hit(hit: Hit) -> dict[str, Any]:
     return {**hit.story.to_json(), "score": hit.score, "snippet": hit.snippet, "marks": marks, "copies": hit.copies}
 
 
-@click.command()
+@click.command(short_help="Show a story with its evidence, copies and revisions.")
 @click.argument("identity", metavar="ID")
 @as_json
 def show(identity: str, as_json: bool) -> None:
-    """Show a story: text, clocks, topics with the sentences that prove them, its copies and its revisions."""
+    """Show a story: text, clocks, topics with the sentences that prove them, its copies and its revisions.
+
+    Of each copy, the numbers are told in which it differs from the story that it is linked to.
+    """
     from ingest.pipeline.pipe import opened
 
     with opened() as pipe:
@@ -99,61 +127,88 @@ def show(identity: str, as_json: bool) -> None:
     if as_json:
         showing.echo_json(record)
     else:
-        showing.story(record, Console(highlight=False, soft_wrap=True))
+        showing.story(record, showing.terminal())
 
 
 def _shown(store: Store, story: Story) -> dict[str, Any]:
+    from ingest.store import Query
+
     members = sorted(store.export(Query(cluster=story.cluster)), key=lambda m: (not m.lead, m.instant(), m.id))
     links = store.links(member.id for member in members)
     return {
         **story.to_json(),
         "members": [_member(member, links) for member in members],
-        "revisions": [
-            {
-                "revision": number,
-                "first_captured": dates.iso(version.first),
-                "last_captured": dates.iso(version.last),
-                "title": version.content.title,
-                "text": version.content.text,
-                "published": version.content.published,
-            }
-            for number, version in enumerate(story.versions, 1)
-        ],
+        "revisions": _revisions(story),
     }
+
+
+def _revisions(story: Story) -> list[dict[str, Any]]:
+    from ingest import dates
+
+    return [
+        {
+            "revision": number,
+            "first_captured": dates.iso(version.first),
+            "last_captured": dates.iso(version.last),
+            "title": version.content.title,
+            "text": version.content.text,
+            "published": version.content.published,
+        }
+        for number, version in enumerate(story.versions, 1)
+    ]
 
 
 def _member(member: Story, links: Iterable[Link]) -> dict[str, Any]:
     own = [link for link in links if member.id in (link.a, link.b)]
-    content: Content = member.content
     return {
         "id": member.id,
         "lead": member.lead,
-        "title": content.title,
-        "source": content.source,
+        "title": member.content.title,
+        "source": member.content.source,
         "published": member.published,
-        "url": content.url,
+        "url": member.content.url,
         "share": max((link.share for link in own), default=None),
-        "numbers": sorted({told for link in own if not member.lead and (told := _numbers(link, member.id))}),
+        "numbers": [] if member.lead else _numbers(member, own),
     }
 
 
-def _numbers(link: Link, member: str) -> str:
-    """The numbers in which a copy differs from the story that it is linked to: "78,000 → 102,000"."""
-    there, here = link.numbers if member == link.b else link.numbers[::-1]
-    return f"{', '.join(there) or '–'} → {', '.join(here) or '–'}" if there or here else ""
+def _numbers(member: Story, own: list[Link]) -> list[dict[str, Any]]:
+    """The numbers in which a copy differs from the lead, or where it is not linked to it, from its nearest."""
+    nearest = max(own, key=lambda link: (link.other(member.id) == member.cluster, link.share, link.a, link.b))
+    theirs, ours = nearest.numbers if member.id == nearest.b else nearest.numbers[::-1]
+    if not theirs and not ours:
+        return []
+    of = nearest.other(member.id)
+    return [{"of": of, "theirs": list(dict.fromkeys(theirs)), "own": list(dict.fromkeys(ours))}]
 
 
-@click.command()
+@click.command(short_help="Write every story as JSON Lines or CSV.")
 @since
 @until
 @topic
 @source
-@click.option("--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+@click.option(
+    "--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True, help="How to write."
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
 @click.option("--output", "-o", type=click.File("wb", lazy=True), help="Write to this file instead of stdout.")
-def export(format_: str, output: Any, **chosen: Any) -> None:
-    """Write every story, as one JSON object a line or as CSV, in the order of ids; streamed."""
-    from ingest.pipeline.pipe import opened
+def export(format_: str, as_json: bool, output: Any, **chosen: Any) -> None:
+    """Write every story, as one JSON object a line or as CSV, in the order of ids; streamed.
 
+    In CSV lists are written as JSON, and a cell that a spreadsheet would run as a formula begins with an apostrophe.
+
+    \b
+    Examples:
+      sitrep export > stories.jsonl
+      sitrep export --topic aid --since 2022-05-01 --until 2022-06-01 --format csv -o may.csv
+    """
+    import orjson
+
+    from ingest.pipeline.pipe import opened
+    from ingest.store import Query
+
+    if as_json and format_ != "jsonl":
+        raise UsageError("--json and --format csv exclude each other")
     target = output or sys.stdout.buffer
     with opened() as pipe:
         stories = (story.to_json() for story in pipe.store.export(Query(**chosen)))
@@ -165,10 +220,11 @@ def export(format_: str, output: Any, **chosen: Any) -> None:
 
 def _csv(stories: Iterator[Mapping[str, Any]]) -> Iterator[bytes]:
     """Rows of CSV in UTF-8, every field quoted; lists as JSON; what a spreadsheet would run as a formula disarmed."""
-    names = STORY_FIELDS
-    yield _row(names)
+    from ingest.models import STORY_FIELDS
+
+    yield _row(STORY_FIELDS)
     for story in stories:
-        yield _row(_cell(story[name]) for name in names)
+        yield _row(_cell(story[name]) for name in STORY_FIELDS)
 
 
 def _row(cells: Iterable[str]) -> bytes:
@@ -178,6 +234,8 @@ def _row(cells: Iterable[str]) -> bytes:
 
 
 def _cell(value: Any) -> str:
+    import orjson
+
     if value is None:
         return ""
     text = value if isinstance(value, str) else orjson.dumps(value).decode()

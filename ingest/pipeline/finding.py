@@ -38,21 +38,30 @@ def discover(pipe: Pipe, url: str) -> Feed:
 
     Raises UsageError where the address is none, does not answer, or leads to no feed.
     """
-    address = addresses.absolute(url if "://" in url else f"https://{url}")
-    if address is None:
+    spelled = [addresses.absolute(part) for part in ([url] if "://" in url else [f"https://{url}", f"http://{url}"])]
+    if None in spelled:
         raise UsageError("no address of a site or feed", subject=url, advice="Give one like https://example.org/news.")
     with Fetcher(pipe.settings) as fetcher, parse.Parser() as parser:
-        first = fetcher.get(Request(url=address, kind="feed"))
+        first = _first(fetcher, [address for address in spelled if address])
         if first.status != "ok":
             raise UsageError(f"{first.reason} ({first.detail})", subject=url, advice="Check the address.")
         answer = first.responses[-1]
-        if found := _as_feed(parser, answer, address):
+        if found := _as_feed(parser, answer, first.request.url):
             return found
         for candidate in feeds.candidates(answer.body, answer.url):
             fetched = fetcher.get(Request(url=candidate, kind="feed", delay=0.2))
             if fetched.status == "ok" and (found := _as_feed(parser, fetched.responses[-1], candidate)):
                 return found
     raise UsageError("no feed was found there", subject=url, advice="Look for the site's feed and give its address.")
+
+
+def _first(fetcher: Fetcher, spelled: Sequence[str]) -> Fetched:
+    """The first of these addresses that answers, else how the last one failed."""
+    for address in spelled:
+        fetched = fetcher.get(Request(url=address, kind="feed"))
+        if fetched.status == "ok":
+            break
+    return fetched
 
 
 def _as_feed(parser: parse.Parser, answer: Capture, url: str) -> Feed | None:

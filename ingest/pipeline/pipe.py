@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ingest import settings as configuration
-from ingest.feeds import read_opml
-from ingest.landing import Landing
-from ingest.models import Feed
 from ingest.settings import Settings
-from ingest.store import Store
-from ingest.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:  # each is imported when it is opened: a search needs no landing zone and no parser of OPML
+    from ingest.landing import Landing
+    from ingest.models import Feed
+    from ingest.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,14 @@ class Pipe:
 
     @cached_property
     def landing(self) -> Landing:
+        from ingest.landing import Landing
+
         return Landing(self.settings.landing)
 
     @cached_property
     def store(self) -> Store:
+        from ingest.store.sqlite import SqliteStore
+
         return SqliteStore(self.settings.database)
 
     def close(self) -> None:
@@ -53,6 +58,8 @@ class Pipe:
 
     def feeds(self) -> list[Feed]:
         """The feeds of the store; on the first run, those of `seeds/feeds.opml` are merged into it."""
+        from ingest.feeds import read_opml
+
         known = self.store.feeds()
         if not known:
             self.store.save_feeds(read_opml((self.settings.seeds / "feeds.opml").read_bytes()).feeds)
