@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import socket
 import threading
 import time
 import weakref
@@ -29,11 +28,8 @@ from ingest import dates
 from ingest.errors import LeaseLost
 from ingest.models import Feed, FeedState, Fingerprint, FullText, Head, Link, Story, WantedPage, Window
 from ingest.store import Booking, Found, Hit, Lease, Query, Slice, Store, rows, sqlite_file, typed
+from ingest.store.holders import LEASE_SECONDS, WAITING_SECONDS, is_gone
 from ingest.store.terms import indexed
-
-# A lease that was not renewed for so long is taken over; a live publisher that asked so recently goes first (seconds).
-LEASE_SECONDS = 30.0
-WAITING_SECONDS = 5.0
 
 # A word in the title counts as much as several in the text.
 _RANK = "bm25(words, 5.0, 1.0, 1.0)"
@@ -146,13 +142,13 @@ class SqliteStore(Store):
     def _before(self, connection: apsw.Connection, holder: str, live: bool, now: float) -> str | None:
         """Who goes first, if anybody does. Distances in time count both ways: a clock may have been set back."""
         held, renewed = connection.execute("SELECT holder, renewed FROM lease").get
-        if held not in (None, holder) and abs(now - renewed) < LEASE_SECONDS and not _is_gone(held):
+        if held not in (None, holder) and abs(now - renewed) < LEASE_SECONDS and not is_gone(held):
             return str(held)
         if live:
             return None
         sql = "SELECT holder FROM waiting WHERE holder != ? AND abs(? - asked) < ? ORDER BY asked"
         waiting = connection.execute(sql, (holder, now, WAITING_SECONDS))
-        return next((name for (name,) in waiting if not _is_gone(name)), None)
+        return next((name for (name,) in waiting if not is_gone(name)), None)
 
     def renew(self, lease: Lease) -> None:
         with self._writing() as connection:
@@ -501,17 +497,3 @@ def _booking(row: Sequence[Any]) -> Booking:
 def _feed(doc: str) -> Feed:
     record = json.loads(doc)
     return Feed(**{**record, "full_text": FullText(record["full_text"])})
-
-
-def _is_gone(holder: str) -> bool:
-    """Whether the process that calls itself "host:pid:…" ran on this host and has ended."""
-    host, pid, *_ = [*holder.rsplit(":", 2), ""]
-    if host != socket.gethostname() or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, OverflowError):
-        return True
-    except PermissionError:
-        return False
-    return False

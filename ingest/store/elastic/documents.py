@@ -1,0 +1,227 @@
+"""Stories, links, bookings and the rest ↔ the documents that keep them.
+
+Every document has all of its fields, also those that are null: an update then says the same as a new document.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import orjson
+import zstandard
+
+from ingest import dates
+from ingest.models import Content, Feed, FeedState, Fingerprint, FullText, Head, Link, Story, Version, WantedPage
+from ingest.store import Booking
+from ingest.store.rows import microseconds, seconds
+from ingest.store.terms import indexed
+
+Document = dict[str, Any]
+
+_SHOWN = (
+    "guid",
+    "url",
+    "canonical_url",
+    "source",
+    "feed",
+    "title",
+    "text",
+    "language",
+    "authors",
+    "text_from",
+    "topics",
+    "main_topics",
+    "evidence",
+    "rules_version",
+)
+# Fields of a story's document that nobody reads back.
+UNREAD = ("words", "instant", "day", "dated", "evidence_rules", "evidence_statuses", "revision")
+
+
+def digest(*parts: str) -> str:
+    """An id of a document for what may be longer than an id can be."""
+    told = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return base64.urlsafe_b64encode(hashlib.blake2b(told, digest_size=18).digest()).decode()
+
+
+# stories ---------------------------------------------------------------------------------------------------------
+def story_document(story: Story, *, words: bool = True) -> Document:
+    """`words`: with the terms that it is found by; left out where they stand in the store already."""
+    *older, current = story.versions
+    content = current.content.to_json()
+    shown = {name: content.pop(name) for name in _SHOWN}
+    rest = {"content": content, "first": dates.iso(current.first), "last": dates.iso(current.last)}
+    document = {
+        **shown,
+        "id": story.id,
+        "instant": seconds(story.instant()),
+        "day": f"{story.instant():%Y-%m-%d}" if story.published else None,
+        "dated": story.published is not None,
+        "published": story.published,
+        "published_from": story.published_from,
+        "first_seen": dates.iso(story.first_seen),
+        "indexed": dates.iso(story.indexed),
+        "feeds": list(story.feeds),
+        "evidence_rules": sorted({proof["rule"] for proof in shown["evidence"]}),
+        "evidence_statuses": sorted({proof["status"] for proof in shown["evidence"]}),
+        "cluster": story.cluster,
+        "lead": story.lead,
+        "rewritten_from": story.rewritten_from,
+        "revision": story.revision,
+        "content": orjson.dumps(rest).decode(),
+        "older": _packed(older),
+    }
+    if words:
+        document["words"] = _words(current.content)
+    return document
+
+
+def _words(content: Content) -> Document:
+    title, forms = indexed(content.title or "")
+    text, more = indexed(content.text)
+    return {"title": title, "text": text, "forms": " ".join(sorted(forms | more))}
+
+
+def _packed(versions: list[Version]) -> str | None:
+    if not versions:
+        return None
+    plain = [[version.content.to_json(), dates.iso(version.first), dates.iso(version.last)] for version in versions]
+    return base64.b64encode(zstandard.compress(orjson.dumps(plain))).decode()
+
+
+def story(document: Mapping[str, Any]) -> Story:
+    rest = orjson.loads(document["content"])
+    content = Content.from_json({**rest["content"], **{name: document[name] for name in _SHOWN}})
+    current = Version(content, dates.instant(rest["first"]), dates.instant(rest["last"]))
+    return Story(
+        id=document["id"],
+        versions=(*_unpacked(document["older"]), current),
+        feeds=tuple(document["feeds"]),
+        first_seen=dates.instant(document["first_seen"]),
+        indexed=dates.instant(document["indexed"]),
+        published=document["published"],
+        published_from=document["published_from"],
+        cluster=document["cluster"],
+        lead=document["lead"],
+        rewritten_from=document["rewritten_from"],
+    )
+
+
+def _unpacked(packed: str | None) -> list[Version]:
+    if packed is None:
+        return []
+    return [
+        Version(Content.from_json(content), dates.instant(first), dates.instant(last))
+        for content, first, last in orjson.loads(zstandard.decompress(base64.b64decode(packed)))
+    ]
+
+
+HEAD = ("id", "published", "first_seen", "cluster", "lead")
+
+
+def head(document: Mapping[str, Any]) -> Head:
+    return Head(
+        document["id"],
+        document["published"],
+        dates.instant(document["first_seen"]),
+        document["cluster"],
+        document["lead"],
+    )
+
+
+# what lies beside them -------------------------------------------------------------------------------------------
+def print_document(fingerprint: Fingerprint) -> Document:
+    return {
+        "numbers": orjson.dumps(fingerprint.numbers).decode() if fingerprint.numbers else None,
+        "shingles": base64.b64encode(fingerprint.shingles.astype("<u8", copy=False).tobytes()).decode(),
+    }
+
+
+def fingerprint(document: Mapping[str, Any]) -> Fingerprint:
+    numbers = document["numbers"]
+    shingles = np.frombuffer(base64.b64decode(document["shingles"]), dtype="<u8")
+    return Fingerprint(shingles, tuple(orjson.loads(numbers)) if numbers else ())
+
+
+def link_document(link: Link) -> Document:
+    numbers = orjson.dumps(link.numbers).decode() if any(link.numbers) else None
+    return {"a": link.a, "b": link.b, "share": link.share, "hours": link.hours, "numbers": numbers}
+
+
+def link(document: Mapping[str, Any]) -> Link:
+    share, hours = float(document["share"]), float(document["hours"])
+    if document["numbers"] is None:
+        return Link(document["a"], document["b"], share, hours)
+    only_a, only_b = orjson.loads(document["numbers"])
+    return Link(document["a"], document["b"], share, hours, (tuple(only_a), tuple(only_b)))
+
+
+def booking_document(booking: Booking) -> Document:
+    counts = {feed: dict(outcomes) for feed, outcomes in booking.counts.items()}
+    outcomes: Counter[str] = Counter()
+    for feed in counts.values():
+        outcomes.update(feed)
+    return {
+        "file": booking.file,
+        "version": booking.version,
+        "run": booking.run,
+        "done": booking.done,
+        "complete": booking.complete,
+        "outcomes": dict(outcomes),
+        "counts": json.dumps(counts),
+        "reasons": json.dumps(dict(booking.reasons)),
+    }
+
+
+def booking(document: Mapping[str, Any]) -> Booking:
+    names = ("file", "version", "run", "done", "complete")
+    return Booking(
+        *(document[name] for name in names), json.loads(document["counts"]), json.loads(document["reasons"])
+    )
+
+
+# feeds -----------------------------------------------------------------------------------------------------------
+def feed_document(feed: Feed) -> Document:
+    names = ("url", "title", "group", "paused")
+    return {**{name: getattr(feed, name) for name in names}, "doc": json.dumps(asdict(feed))}
+
+
+def feed(document: Mapping[str, Any]) -> Feed:
+    record = json.loads(document["doc"])
+    return Feed(**{**record, "full_text": FullText(record["full_text"])})
+
+
+def state_document(state: FeedState) -> Document:
+    record = state.to_json()
+    moments = {name: _millisecond(getattr(state, name)) for name in ("polled", "due", "whole")}
+    names = ("url", "status", "reason", "failures")
+    return {**{name: record[name] for name in names}, **moments, "doc": json.dumps(record)}
+
+
+def _millisecond(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else None
+
+
+def state(document: Mapping[str, Any]) -> FeedState:
+    return FeedState.from_json(json.loads(document["doc"]))
+
+
+def wanted_document(page: WantedPage) -> Document:
+    return {
+        "url": page.url,
+        "feed": page.feed,
+        "since": microseconds(page.since),
+        "doc": json.dumps(page.to_json()),
+    }
+
+
+def wanted(document: Mapping[str, Any]) -> WantedPage:
+    return WantedPage.from_json(json.loads(document["doc"]))

@@ -1,0 +1,235 @@
+"""What stands in Elasticsearch: indices, templates, mappings.
+
+Stories lie in an index a month (a year before 2015), `stories-v1-2022.05`, behind the alias `stories`; the month is
+that of the story's instant when it was first put there, and never changes, because an id is unique within one index
+alone. Fingerprints lie beside them, `prints-v1-2022.05`; everything else in one small index a kind, `sitrep-v1-links`.
+All mappings are strict.
+
+Texts stand there twice. `title` and `text` are for people and Kibana: words by UAX #29, lower case, accents folded,
+Porter's stems of what is plain ASCII, so that English words meet their forms and other scripts stay as they are.
+`words` are the terms of our own making (terms.py), split at blanks alone: what `sitrep search` asks, the same words as
+on every other store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+VERSION = 1
+MONTHS_FROM = 2015  # an archive of decades must stay far below a node's 1,000 shards
+
+# Lucene's longest term has 32,766 bytes; a character has at most four.
+_LONGEST = 8191
+
+
+def _keyword(**more: Any) -> dict[str, Any]:
+    return {"type": "keyword", "ignore_above": _LONGEST, **more}
+
+
+# Kept and given back, but neither searched nor counted.
+_KEPT = {"type": "keyword", "index": False, "doc_values": False}
+_BINARY = {"type": "binary"}
+_DATE = {"type": "date", "format": "strict_date_optional_time"}
+_LONG = {"type": "long"}
+_INTEGER = {"type": "integer"}
+_BOOLEAN = {"type": "boolean"}
+_TEXT = {"type": "text", "analyzer": "readable", "index_options": "offsets"}
+_TERMS = {"type": "text", "analyzer": "whitespace"}
+
+_ANALYSIS = {
+    "filter": {
+        "possessive": {"type": "stemmer", "language": "possessive_english"},
+        "stems": {"type": "porter_stem"},
+    },
+    "analyzer": {
+        "readable": {
+            "type": "custom",
+            "tokenizer": "standard",
+            "filter": ["lowercase", "possessive", "asciifolding", "stems"],
+        }
+    },
+}
+
+_EVIDENCE = {
+    "type": "nested",
+    "properties": {
+        "topic": _keyword(),
+        "rule": _keyword(),
+        "field": _keyword(),
+        "start": _INTEGER,
+        "end": _INTEGER,
+        "sentence": {"type": "text", "analyzer": "readable"},
+        "words": {"type": "integer", "index": False, "doc_values": False},
+        "status": _keyword(),
+    },
+}
+
+_STORY = {
+    "id": _keyword(),
+    "instant": _LONG,  # seconds since 1970: of publication, else first seen
+    "day": _keyword(),  # of publication, in UTC; none where nobody said
+    "dated": _BOOLEAN,
+    "published": _DATE,
+    "published_from": _keyword(),
+    "first_seen": _DATE,
+    "indexed": _DATE,
+    "source": _keyword(),
+    "feed": _keyword(),
+    "feeds": _keyword(),
+    "url": _keyword(),
+    "canonical_url": _keyword(),
+    "guid": _keyword(),
+    "title": {**_TEXT, "fields": {"exact": _keyword()}},
+    "text": _TEXT,
+    "language": _keyword(),
+    "authors": _keyword(),
+    "text_from": _keyword(),
+    "topics": _keyword(),
+    "main_topics": _keyword(),
+    "evidence": _EVIDENCE,
+    "evidence_rules": _keyword(),  # Kibana's Lens cannot group by what is nested
+    "evidence_statuses": _keyword(),
+    "cluster": _keyword(),
+    "lead": _BOOLEAN,
+    "rewritten_from": _keyword(),
+    "revision": _INTEGER,
+    "rules_version": _keyword(),
+    "content": _KEPT,  # what else the current text's capture said, as JSON
+    "older": _BINARY,  # the versions before it, as JSON, packed with Zstandard
+    "words": {"properties": {"title": _TERMS, "text": _TERMS, "forms": _TERMS}},
+}
+_PRINT = {"id": _keyword(), "instant": _LONG, "numbers": _KEPT, "shingles": _BINARY}
+
+_SMALL: dict[str, dict[str, Any]] = {
+    "feeds": {"url": _keyword(), "title": _keyword(), "group": _keyword(), "paused": _BOOLEAN, "doc": _KEPT},
+    "states": {
+        "url": _keyword(),
+        "status": _keyword(),
+        "reason": _keyword(),
+        "failures": _INTEGER,
+        "polled": _DATE,
+        "due": _DATE,
+        "whole": _DATE,
+        "doc": _KEPT,
+    },
+    "wanted": {"url": _keyword(), "feed": _keyword(), "since": _LONG, "doc": _KEPT},
+    "aliases": {"key": _keyword(), "story": _keyword()},
+    "links": {
+        "a": _keyword(),
+        "b": _keyword(),
+        "share": {"type": "double"},
+        "hours": {"type": "double"},
+        "numbers": _KEPT,
+    },
+    "bookings": {
+        "file": _keyword(),
+        "version": _keyword(),
+        "run": _keyword(),
+        "done": _INTEGER,
+        "complete": _BOOLEAN,
+        "outcomes": {"type": "flattened"},  # summed over feeds
+        "counts": _KEPT,
+        "reasons": _KEPT,
+    },
+    # the lease, what is being written (see writing.py), and which layout this is
+    "control": {
+        "holder": _keyword(),
+        "token": _LONG,
+        "renewed": {"type": "double"},
+        "waiting": _KEPT,
+        "pending": _KEPT,
+        "piece": _BINARY,
+        "layout": _keyword(),
+    },
+}
+MONTHLY = {"stories": _STORY, "prints": _PRINT}
+SMALL = tuple(_SMALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The names and definitions of one store. `prefix` keeps several apart on one cluster; `shards` and `replicas` are
+    those of each month (replicas None: one as soon as there is a second node)."""
+
+    prefix: str = ""
+    shards: int = 1
+    replicas: int | None = None
+
+    def month(self, kind: str, suffix: str) -> str:
+        return f"{self.prefix}{kind}-v{VERSION}-{suffix}"
+
+    def months(self, kind: str) -> str:
+        """All of a kind, as a pattern."""
+        return self.month(kind, "*")
+
+    def small(self, kind: str) -> str:
+        return f"{self.prefix}sitrep-v{VERSION}-{kind}"
+
+    def suffix(self, index: str) -> str:
+        return index.rpartition("-")[2]
+
+    @property
+    def alias(self) -> str:
+        return f"{self.prefix}stories"
+
+    def digest(self) -> str:
+        """Changes when anything of the definitions does."""
+        told = json.dumps([self.components(), self.templates()], sort_keys=True)
+        return f"{VERSION}:{hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}"
+
+    def components(self) -> dict[str, Any]:
+        """Component templates by name: what a month of each kind holds, and how it is kept."""
+        settings = {
+            "number_of_shards": self.shards,
+            **({"auto_expand_replicas": "0-1"} if self.replicas is None else {"number_of_replicas": self.replicas}),
+            "codec": "best_compression",  # 0.7 of the size, at no price that can be measured
+            "refresh_interval": "30s",  # the publisher refreshes what it wrote itself
+        }
+        kept = {f"{self.prefix}sitrep-v{VERSION}-settings": {"settings": settings}}
+        sort = {"sort.field": ["instant", "id"], "sort.order": ["asc", "asc"]}  # a window is read in this order
+        more: dict[str, Any] = {"stories": {"analysis": _ANALYSIS}, "prints": sort}
+        for kind, properties in MONTHLY.items():
+            kept[f"{self.prefix}{kind}-v{VERSION}-mappings"] = {
+                "settings": more[kind],
+                "mappings": mapping(properties),
+            }
+        return {name: {"template": template, "_meta": {"by": "sitrep"}} for name, template in kept.items()}
+
+    def templates(self) -> dict[str, Any]:
+        """Index templates by name."""
+        return {
+            f"{self.prefix}{kind}-v{VERSION}": {
+                "index_patterns": [self.months(kind)],
+                "priority": 200,
+                "composed_of": [
+                    f"{self.prefix}sitrep-v{VERSION}-settings",
+                    f"{self.prefix}{kind}-v{VERSION}-mappings",
+                ],
+                "template": {"aliases": {self.alias: {}} if kind == "stories" else {}},
+                "_meta": {"by": "sitrep"},
+            }
+            for kind in MONTHLY
+        }
+
+    def small_index(self, kind: str) -> dict[str, Any]:
+        """How a small index is made."""
+        replicas = {"auto_expand_replicas": "0-1"} if self.replicas is None else {"number_of_replicas": self.replicas}
+        return {
+            "settings": {"number_of_shards": 1, **replicas, "refresh_interval": "30s"},
+            "mappings": mapping(_SMALL[kind]),
+        }
+
+
+def mapping(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"dynamic": "strict", "_meta": {"schema": VERSION}, "properties": dict(properties)}
+
+
+def suffix(seconds: int) -> str:
+    """The month of an instant, as it stands in an index's name; the year alone before 2015."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y.%m}" if moment.year >= MONTHS_FROM else f"{moment:%Y}"

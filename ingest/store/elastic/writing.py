@@ -1,0 +1,288 @@
+"""How a slice is written so that it is there wholly or not at all, for every publisher that follows.
+
+Elasticsearch has no transactions. So what a slice changes is first written down as a whole (the journal); naming it in
+the lease's document, which only the holder of the lease can change, is the moment at which the slice counts. Then its
+documents are written, by id, and at last its booking. Whoever takes the lease over from a publisher that died in
+between finishes the slice from the journal first: the next decisions see all of it.
+
+A publisher that only slept and wakes up after somebody took over can do no harm: every document is written on
+condition that it is as it was (or was not there) when this publisher still had the lease. What was changed since
+answers with a conflict, and the conflict with LeaseLost.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import orjson
+import zstandard
+
+from ingest.store import Slice
+from ingest.store.elastic import documents, layout
+from ingest.store.elastic.bulk import LONGEST_ID, Action, Outcome, action, deliver
+from ingest.store.elastic.connection import Connection
+from ingest.store.elastic.layout import Layout
+from ingest.store.rows import seconds
+
+ROUNDS = 5  # of conflicts, before somebody else's writing is called an error
+PIECE = 4_000_000  # bytes of a journal's document
+LOOKED_UP = 5000  # ids at once
+
+Key = tuple[str, str]  # kind, id
+
+
+class Change(NamedTuple):
+    """What a document becomes; None: it goes. `partial`: only where it is there already. `month`: where a new story
+    is put."""
+
+    kind: str
+    id: str
+    document: documents.Document | None
+    partial: bool = False
+    month: str = ""
+
+    @property
+    def key(self) -> Key:
+        return self.kind, self.id
+
+
+class Place(NamedTuple):
+    """Where a document stands and as which version it was seen."""
+
+    index: str
+    seq_no: int
+    primary_term: int
+
+
+def changes(slice_: Slice) -> list[Change]:
+    """All that a slice changes."""
+    written = {story.id: story for story in slice_.touched} | {story.id: story for story in slice_.stories}
+    listed = [
+        Change("stories", id_, documents.story_document(story), month=layout.suffix(seconds(story.instant())))
+        for id_, story in written.items()
+    ]
+    listed += [
+        Change("stories", id_, {"cluster": cluster, "lead": lead}, partial=True)
+        for id_, (cluster, lead) in slice_.clusters.items()
+        if id_ not in written
+    ]
+    for id_, story in written.items():
+        if id_ not in slice_.fingerprints:
+            listed.append(Change("prints", id_, {"instant": seconds(story.instant())}, partial=True))
+    for id_, fingerprint in slice_.fingerprints.items():
+        document = documents.print_document(fingerprint)
+        if id_ in written:
+            listed.append(
+                Change("prints", id_, {"id": id_, "instant": seconds(written[id_].instant()), **document})
+            )
+        else:
+            listed.append(Change("prints", id_, document, partial=True))
+    listed += [
+        Change("aliases", documents.digest(key), {"key": _plain(key), "story": story})
+        for key, story in slice_.aliases.items()
+    ]
+    listed += [Change("links", documents.digest(*sorted(pair)), None) for pair in slice_.unlinked]
+    listed += [Change("links", documents.digest(link.a, link.b), documents.link_document(link)) for link in slice_.links]
+    if slice_.booking:
+        booking = slice_.booking
+        listed.append(Change("bookings", documents.digest(booking.file), documents.booking_document(booking)))
+    return listed
+
+
+def _plain(value: str) -> str:
+    return value.encode("utf-8", "replace").decode()
+
+
+def pack(listed: Sequence[Change]) -> list[str]:
+    """Changes as the pieces of a journal."""
+    packed = base64.b64encode(zstandard.compress(orjson.dumps([list(one) for one in listed]), 1)).decode()
+    return [packed[start : start + PIECE] for start in range(0, len(packed), PIECE)]
+
+
+def unpack(pieces: Iterable[str]) -> list[Change]:
+    return [Change(*one) for one in orjson.loads(zstandard.decompress(base64.b64decode("".join(pieces))))]
+
+
+class Writer:
+    """Carries changes out."""
+
+    def __init__(self, connection: Connection, layout: Layout) -> None:
+        self._connection = connection
+        self._layout = layout
+        self._months: set[str] = set()
+
+    def write(self, listed: Sequence[Change], hold: Callable[[], None]) -> dict[str, str]:
+        """Carry out a slice's changes; gives the stories that the store refuses, with the reason.
+
+        Where there are any, nothing but the other stories is written: the slice must be decided again without them.
+        `hold` is called between looking and writing, and raises where the lease is lost.
+        """
+        stories = [one for one in listed if one.kind == "stories"]
+        places = self.look_up(stories)
+        beside = [one for one in self._placed_prints(listed, stories, places) if one.kind != "stories"]
+        places |= self._look_up_small(beside)
+        hold()
+        refused = self._carry_out(stories, places, hold)
+        if not refused:
+            last = [one for one in beside if one.kind == "bookings"]
+            self._carry_out([one for one in beside if one.kind != "bookings"], places, hold)
+            self._refresh(listed, beside, places)
+            self._carry_out(last, places, hold)
+        return {ident: why for (_, ident), why in refused.items()}
+
+    # looking -----------------------------------------------------------------------------------------------------
+    def look_up(self, listed: Sequence[Change]) -> dict[Key, Place]:
+        """Where these stories stand, in whichever month."""
+        places: dict[Key, Place] = {}
+        ids = [one.id for one in listed]
+        for start in range(0, len(ids), LOOKED_UP):
+            body = {
+                "query": {"ids": {"values": ids[start : start + LOOKED_UP]}},
+                "_source": False,
+                "seq_no_primary_term": True,
+                "size": LOOKED_UP,
+                "track_total_hits": False,
+                "sort": ["_doc"],
+            }
+            for hit in self._connection.search(self._layout.months("stories"), body)["hits"]["hits"]:
+                places["stories", hit["_id"]] = Place(hit["_index"], hit["_seq_no"], hit["_primary_term"])
+        return places
+
+    def _placed_prints(
+        self, listed: Sequence[Change], stories: Sequence[Change], places: Mapping[Key, Place]
+    ) -> list[Change]:
+        """The changes with each fingerprint in the month of its story; those of no story are left out."""
+        months = {one.id: one.month for one in stories if not one.partial}
+        strangers = [one for one in listed if one.kind == "prints" and one.id not in months]
+        found = {**places, **self.look_up(strangers)}
+        months |= {ident: self._layout.suffix(place.index) for (_, ident), place in found.items()}
+        return [
+            one._replace(month=months[one.id]) if one.kind == "prints" else one
+            for one in listed
+            if one.kind != "prints" or one.id in months
+        ]
+
+    def _index(self, one: Change) -> str:
+        if one.kind in layout.MONTHLY:
+            return self._layout.month(one.kind, one.month)
+        return self._layout.small(one.kind)
+
+    def _look_up_small(self, listed: Sequence[Change]) -> dict[Key, Place]:
+        """Where these documents stand, of which the index is known."""
+        places: dict[Key, Place] = {}
+        for start in range(0, len(listed), LOOKED_UP):
+            part = listed[start : start + LOOKED_UP]
+            asked = [{"_index": self._index(one), "_id": one.id, "_source": False} for one in part]
+            docs = self._connection.request("POST", "/_mget", {"docs": asked}).body["docs"]
+            for one, doc in zip(part, docs, strict=True):
+                if doc.get("found"):
+                    places[one.key] = Place(doc["_index"], doc["_seq_no"], doc["_primary_term"])
+        return places
+
+    # writing -----------------------------------------------------------------------------------------------------
+    def _carry_out(
+        self, listed: Sequence[Change], places: Mapping[Key, Place], hold: Callable[[], None]
+    ) -> dict[Key, str]:
+        refused: dict[Key, str] = {}
+        for _ in range(ROUNDS):
+            self._make_months(listed, places)
+            too_long = {one.key: "its id is too long" for one in listed if len(one.id.encode()) > LONGEST_ID}
+            actions = [made for one in listed if one.key not in too_long if (made := self._action(one, places))]
+            outcome = deliver(self._connection, actions)
+            self._only_stories(outcome)
+            refused |= too_long | outcome.refused
+            listed = self._unsettled(listed, places, outcome)
+            if not listed:
+                return refused
+            hold()  # raises where somebody took over; else somebody who knows no lease wrote there
+            places = self.look_up([one for one in listed if one.kind == "stories"])
+            places |= self._look_up_small([one for one in listed if one.kind != "stories"])
+        return self._connection.gone("somebody else keeps changing the same documents.", "Who writes there?")
+
+    def _action(self, one: Change, places: Mapping[Key, Place]) -> Action | None:
+        place = places.get(one.key)
+        if place is None:
+            if one.partial or one.document is None:
+                return None
+            return action("create", one.key, self._index(one), one.id, one.document)
+        condition = {"if_seq_no": place.seq_no, "if_primary_term": place.primary_term}
+        if one.document is None:
+            return action("delete", one.key, place.index, one.id, None, **condition)
+        if one.kind == "bookings":  # what an update leaves of a flattened field is a mixture
+            return action("index", one.key, place.index, one.id, one.document, **condition)
+        return action("update", one.key, place.index, one.id, {"doc": one.document}, **condition)
+
+    def _only_stories(self, outcome: Outcome) -> None:
+        for (kind, _), why in outcome.refused.items():
+            if kind != "stories":
+                advice = "This is a fault of Sitrep: report it."
+                self._connection.gone(f"it refused a document of {kind} ({why}).", advice)
+
+    def _unsettled(
+        self, listed: Sequence[Change], places: Mapping[Key, Place], outcome: Outcome
+    ) -> list[Change]:
+        """The changes in conflict that are not there as they should be: an unanswered request may have made them."""
+        conflicts = set(outcome.conflicts)
+        disputed = [one for one in listed if one.key in conflicts]
+        found = self._contents(disputed, places)
+        return [one for one in disputed if not _says(found.get(one.key), one)]
+
+    def _contents(self, listed: Sequence[Change], places: Mapping[Key, Place]) -> dict[Key, Any]:
+        asked = [
+            {"_index": places[one.key].index if one.key in places else self._index(one), "_id": one.id}
+            for one in listed
+        ]
+        if not asked:
+            return {}
+        docs = self._connection.request("POST", "/_mget", {"docs": asked}).body["docs"]
+        return {one.key: doc.get("_source") for one, doc in zip(listed, docs, strict=True)}
+
+    def _make_months(self, listed: Iterable[Change], places: Mapping[Key, Place]) -> None:
+        """The indices of months that have no story yet."""
+        new = {
+            self._index(one)
+            for one in listed
+            if one.kind in layout.MONTHLY and not one.partial and one.key not in places
+        }
+        for index in sorted(new - self._months):
+            made = self._connection.request("PUT", f"/{quote(index)}", {}, allow=(400,))
+            if made.status == 400 and made.body["error"]["type"] != "resource_already_exists_exception":
+                self._connection.refused(400, made.body, index)
+            self._check_month(index, fresh=made.status == 200)
+            self._months.add(index)
+
+    def _check_month(self, index: str, *, fresh: bool) -> None:
+        answer = self._connection.request("GET", f"/{quote(index)}/_mapping").body
+        meta = answer[index]["mappings"].get("_meta", {})
+        if meta.get("schema") != layout.VERSION:
+            if fresh:
+                self._connection.request("DELETE", f"/{quote(index)}", allow=(404,))
+            advice = "Run `sitrep store setup`, which puts them there."
+            self._connection.gone(f"the templates for {index} are missing or of another version.", advice)
+
+    def _refresh(self, stories: Iterable[Change], beside: Iterable[Change], places: Mapping[Key, Place]) -> None:
+        """Make what was written visible to the searches of the next decisions; keys and bookings are read by id."""
+        indices = {self._index(one) for one in beside if one.kind in ("prints", "links")}
+        for one in stories:
+            if one.kind == "stories":
+                indices.add(places[one.key].index if one.key in places else self._index(one))
+        self.refresh(index for index in indices if not index.endswith("-v1-"))
+
+    def refresh(self, indices: Iterable[str]) -> None:
+        by_length: dict[int, list[str]] = defaultdict(list)
+        for number, index in enumerate(sorted(indices)):  # a request's line has 4,096 bytes at most
+            by_length[number // 50].append(index)
+        for some in by_length.values():
+            self._connection.request("POST", f"/{','.join(map(quote, some))}/_refresh", allow=(404,))
+
+
+def _says(found: Any, wanted: Change) -> bool:
+    """Whether a stored document says all that it should."""
+    if wanted.document is None or found is None:
+        return wanted.document is None and found is None
+    plain = orjson.loads(orjson.dumps(wanted.document))
+    return all(found.get(name) == value for name, value in plain.items())
