@@ -71,12 +71,14 @@ def poll(
     page_budget: float = PAGE_BUDGET,
     progress: Progress = silent,
 ) -> RunReport:
-    """Fetch, digest and publish, in this process; one landing file. What a run that was killed left is published too:
-    its feeds will say that nothing is new."""
+    """Fetch, digest and publish, in this process; one landing file. What a run that was killed left is published too,
+    in its name: its feeds will say that nothing is new."""
     landings = [fetch(pipe, run, polls.feeds, page_budget=page_budget, progress=progress)]
     parts = digest_landings(pipe, run, landings, progress=progress)
-    left = digest_landings(pipe, run, left_over(pipe, run), progress=progress)
-    publish(pipe, [*parts, *(path for path in left if path not in parts)], run=run.id, progress=progress)
+    publish(pipe, parts, run=run.id, progress=progress)
+    for path in left_over(pipe, run):
+        left = digest_landings(pipe, run, [path], progress=progress)
+        publish(pipe, left, run=runs.owner(path), progress=progress)
     return report(pipe, run, parts, landings=landings, skipped=polls.skipped)
 
 
