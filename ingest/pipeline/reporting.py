@@ -11,7 +11,7 @@ from ingest.errors import Unbalanced, UsageError
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline.fetching import beside
 from ingest.pipeline.pipe import Pipe
-from ingest.pipeline.runs import Run, is_live
+from ingest.pipeline.runs import Run, is_live, stories_of
 from ingest.store import Booking
 
 KEPT = (Outcome.REJECTED, Outcome.QUARANTINED)  # what digest booked; publishing again does not change it
