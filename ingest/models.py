@@ -7,13 +7,14 @@ date alone) and turned into an instant by `dates.instant` where one is needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from ingest import dates
@@ -316,6 +317,14 @@ class Fingerprint:
     shingles: NDArray[np.uint64]
     numbers: tuple[str, ...] = ()
 
+    def stated(self) -> str:
+        """The numbers as JSON; the same for the same numbers, and empty where there are none."""
+        return orjson.dumps(self.numbers).decode() if self.numbers else ""
+
+    @classmethod
+    def told(cls, shingles: NDArray[np.uint64], stated: str) -> Fingerprint:
+        return cls(shingles, tuple(orjson.loads(stated)) if stated else ())
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -500,15 +509,36 @@ class Head:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """The fingerprints of the stories between two instants, and the links among them.
+    """The fingerprints of some stories, in the order of instant and id, in arrays: a million of them pass through.
 
-    `instants` are seconds since the epoch, parallel to `ids` and `fingerprints`, ascending.
+    `instants` are seconds since the epoch. The sample of story k is `shingles[bounds[k]:bounds[k + 1]]`, the numbers
+    that it states are `numbers[k]`, as `Fingerprint.stated` writes them.
     """
 
-    ids: tuple[str, ...]
+    ids: Sequence[str]
     instants: NDArray[np.int64]
-    fingerprints: tuple[Fingerprint, ...]
-    links: tuple[Link, ...]
+    shingles: NDArray[np.uint64]
+    bounds: NDArray[np.int64]
+    numbers: Sequence[str]
+
+    @classmethod
+    def of(cls, stories: Iterable[tuple[str, int, Fingerprint]]) -> Window:
+        """These stories (id, instant, fingerprint), put in order."""
+        rows = sorted(stories, key=lambda row: (row[1], row[0]))
+        samples = [print_.shingles for _, _, print_ in rows]
+        return cls(
+            [id_ for id_, _, _ in rows],
+            np.array([instant for _, instant, _ in rows], np.int64),
+            np.concatenate([np.empty(0, np.uint64), *samples]),
+            np.cumsum([0, *map(len, samples)]),
+            [print_.stated() for _, _, print_ in rows],
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def fingerprint(self, k: int) -> Fingerprint:
+        return Fingerprint.told(self.shingles[self.bounds[k] : self.bounds[k + 1]], self.numbers[k])
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Settings:
     archive: str = ""
     workers: int = 1
     ca_file: str = ""
+    port: int = 8080  # of Airflow's web page (make up); the next free one where it is taken
     topics_file: str = ""
 
     @property
@@ -74,6 +75,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         archive=environ.get("SITREP_ARCHIVE", ""),
         workers=_positive("SITREP_WORKERS", environ.get("SITREP_WORKERS", "")) or len(os.sched_getaffinity(0)),
         ca_file=environ.get("SITREP_CA_FILE", ""),
+        port=_positive("SITREP_PORT", environ.get("SITREP_PORT", "")) or 8080,
         topics_file=environ.get("SITREP_TOPICS", ""),
     )
 

@@ -5,7 +5,6 @@ Airflow's own words go to a file; what is said here is for people. Nothing stays
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
@@ -45,7 +44,7 @@ def main() -> int:
 
     start = time.monotonic()
     try:
-        reports = _jobs(folder, say)
+        reports = _jobs(say)
     except KeyboardInterrupt:
         say("interrupted; make run goes on where it was")
         return 130
@@ -70,9 +69,9 @@ def _quiet(log: Path) -> TextIO:
     return terminal
 
 
-def _jobs(folder: Path, say: Any) -> list[Mapping[str, Any]]:
+def _jobs(say: Any) -> list[Mapping[str, Any]]:
     say("Preparing Airflow …")
-    _migrate(folder)
+    surroundings.migrate()
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(surroundings.CHECKOUT / "dags")
@@ -84,21 +83,6 @@ def _jobs(folder: Path, say: Any) -> list[Mapping[str, Any]]:
     archive = _run(bag.dags["sitrep_archive"], {"paths": [str(seeds)]})
     say("2 of 2: the feeds of seeds/feeds.opml and those you added (DAG sitrep_daily)")
     return [archive, _run(bag.dags["sitrep_daily"], {})]
-
-
-def _migrate(folder: Path) -> None:
-    from airflow import settings
-    from airflow.models.pool import Pool
-    from airflow.utils import db
-
-    settings.initialize()
-    try:
-        db.check_migrations(1)
-    except Exception:  # noqa: BLE001 - not there, or of an earlier version: either is mended by migrating
-        logging.getLogger("sitrep").info("migrating %s", folder)
-        db.initdb()
-    for name, (slots, why) in surroundings.POOLS.items():
-        Pool.create_or_update_pool(name, slots, why, include_deferred=False)
 
 
 def _listen(say: Any) -> None:

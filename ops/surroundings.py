@@ -54,6 +54,23 @@ def _environment(settings: Settings, folder: Path, database: str) -> dict[str, s
     }
 
 
+def migrate() -> None:
+    """Bring the metadata up to date where they are not, and make the pools. Imports Airflow."""
+    from airflow import settings
+    from airflow.models.pool import Pool
+    from airflow.utils import db
+
+    settings.initialize()
+    try:
+        db.check_migrations(1)
+    except Exception:  # noqa: BLE001 - not there, or of an earlier version: either is mended by migrating
+        db.initdb()
+    there = {pool.pool for pool in Pool.get_pools()}
+    for name, (slots, why) in POOLS.items():
+        if name not in there:  # a number that the user chose stays
+            Pool.create_or_update_pool(name, slots, why, include_deferred=False)
+
+
 def _secrets(folder: Path) -> Mapping[str, str]:
     """Keys that are made once: what Airflow encrypted and signed stays readable."""
     fernet = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
@@ -77,3 +94,8 @@ def tail(path: Path, lines: int = 25) -> str:
     """The end of a log, for a terminal."""
     found = path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
     return "\n".join(f"    {line[:300]}" for line in found)
+
+
+def password() -> str:
+    """One that can be typed."""
+    return secrets.token_urlsafe(12)

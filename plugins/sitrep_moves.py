@@ -33,10 +33,7 @@ DEFAULTS = {
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": ExceptionRetryPolicy(
-        [
-            RetryRule(exception=[f"ingest.errors.{name}" for name in HOPELESS], action=RetryAction.FAIL),
-            RetryRule(exception="builtins.ImportError", action=RetryAction.FAIL),
-        ]
+        [RetryRule(exception=[f"ingest.errors.{name}" for name in HOPELESS], action=RetryAction.FAIL)]
     ),
     "weight_rule": "absolute",
 }

@@ -224,8 +224,8 @@ class StoreContract:
         assert store.get(["id-a"])["id-a"] == seen
         assert found(store, "convoys") == ["a"]
         assert store.count(Query(), "topic") == {"aid": 1}
-        assert store.window(moment(0), moment(2)).ids == ("id-a",)
-        assert store.window(moment(4), moment(6)).ids == ()
+        assert ids_between(store, 0, 2) == ["id-a"]
+        assert ids_between(store, 4, 6) == []
 
     def test_clusters_move_without_the_stories(self, store: Store) -> None:
         write(store, story("a"), story("b"))
@@ -244,26 +244,48 @@ class StoreContract:
         link = Link("id-ancient", "id-dated", 0.75, 12.5, (("7",), ()))
         write(store, dated, day, undated, ancient, story("bare"), fingerprints=prints, links=[link])
 
-        window = store.window(moment(-12), moment(2))  # both ends belong to it, to the second
-        assert window.ids == ("id-day", "id-dated", "id-undated")
+        (window,) = store.window(moment(-12), moment(2))  # both ends belong to it, to the second
+        assert list(window.ids) == ["id-day", "id-dated", "id-undated"]
         assert window.instants.tolist() == [int(moment(hours).timestamp()) for hours in (-12, 0.5, 2)]
-        assert window.instants.dtype == np.int64
-        for ident, print_ in zip(window.ids, window.fingerprints, strict=True):
-            assert print_.shingles.dtype == np.uint64
-            assert np.array_equal(print_.shingles, prints[ident].shingles)
-            assert print_.numbers == prints[ident].numbers
-        assert window.links == (link,)
-        assert store.window(moment(2.001), moment(9)).ids == ()
-        old = store.window(ancient.instant(), ancient.instant())
-        assert (old.ids, old.links) == (("id-ancient",), (link,))
+        assert (window.instants.dtype, window.shingles.dtype) == (np.int64, np.uint64)
+        for k, ident in enumerate(window.ids):
+            assert np.array_equal(window.fingerprint(k).shingles, prints[ident].shingles)
+            assert window.fingerprint(k).numbers == prints[ident].numbers
+        assert ids_between(store, 2.001, 9) == []
+        (old,) = store.window(ancient.instant(), ancient.instant())
+        assert list(old.ids) == ["id-ancient"]
         assert old.instants.tolist() == [int(ancient.instant().timestamp())]
+
+    def test_a_window_comes_in_order_in_pieces(self, store: Store) -> None:
+        told = [story(f"{n % 7}-{n}", published=None, first_seen=moment(n % 3)) for n in range(60)]
+        prints = {each.id: fingerprint(str(n), seed=n, size=n % 5) for n, each in enumerate(told)}
+        write(store, *told, fingerprints=prints)
+        store.piece = 7
+        pieces = []
+        for piece in store.window(moment(-1), moment(9)):
+            pieces.append(piece)
+            write(store, clusters={})  # nothing is held meanwhile
+        assert [len(piece) for piece in pieces] == [7] * 8 + [4]
+        found = [(int(at), ident) for piece in pieces for at, ident in zip(piece.instants, piece.ids, strict=True)]
+        assert found == sorted((int(each.instant().timestamp()), each.id) for each in told)
+        for piece in pieces:
+            for k, ident in enumerate(piece.ids):
+                assert piece.fingerprint(k).shingles.tolist() == prints[ident].shingles.tolist()
+                assert piece.fingerprint(k).numbers == prints[ident].numbers
+
+    def test_fingerprints_are_found_by_story(self, store: Store) -> None:
+        write(store, story("a"), story("b"), story("bare"), fingerprints={"id-a": fingerprint("7", seed=1)})
+        found = store.fingerprints(["id-a", "id-bare", "id-x"])
+        assert list(found) == ["id-a"]
+        assert (found["id-a"].numbers, found["id-a"].shingles.dtype) == (("7",), np.uint64)
+        assert store.fingerprints([]) == {}
 
     def test_a_new_fingerprint_replaces_the_old_one(self, store: Store) -> None:
         write(store, story("a"), fingerprints={"id-a": fingerprint("1", seed=1)})
         write(store, story("a"))  # none given: it stays
-        assert store.window(moment(-1), moment(1)).fingerprints[0].numbers == ("1",)
+        assert store.fingerprints(["id-a"])["id-a"].numbers == ("1",)
         write(store, story("a"), fingerprints={"id-a": fingerprint(seed=2, size=5)})
-        (print_,) = store.window(moment(-1), moment(1)).fingerprints
+        print_ = store.fingerprints(["id-a"])["id-a"]
         assert (len(print_.shingles), print_.numbers) == (5, ())
 
     def test_links_are_found_from_both_ends(self, store: Store) -> None:
@@ -525,13 +547,18 @@ def strange_stories() -> Iterator[Story]:
     yield story("revised", versions=versions, published="2022-05-24")
 
 
+def ids_between(store: Store, since: float, until: float) -> list[str]:
+    return [ident for window in store.window(moment(since), moment(until)) for ident in window.ids]
+
+
 def everything(store: Store) -> tuple[Any, ...]:
     """All that readers can see."""
-    window = store.window(moment(-999), moment(999))
+    windows = list(store.window(moment(-999), moment(999)))
+    ids = [ident for window in windows for ident in window.ids]
     return (
         list(store.export(Query())),
         [(hit.story.id, hit.score, hit.snippet) for hit in store.search(Query("grain")).hits],
-        (window.ids, window.links, [print_.shingles.tolist() for print_ in window.fingerprints]),
+        (ids, store.links(ids), [window.shingles.tolist() for window in windows]),
         [store.count(Query(), by) for by in ("day", "topic", "main_topic", "source", "language")],
         store.bookings(),
         store.info()["stories"],

@@ -594,7 +594,7 @@ def test_numbers_become_strings_and_bytes_text() -> None:
         ({"id": True, "text": "x"}, "wrong-type"),
         ({"id": 1, "text": "x", "authors": [1]}, "wrong-type"),
         ({"id": 1, "text": "x", "title": ["x"]}, "wrong-type"),
-        ({"id": 1, "text": " \n"}, "empty"),
+        ({"id": 1, "html": " \n"}, "empty"),
     ],
 )
 def test_lines_that_are_none(value: object, name: str) -> None:
@@ -603,6 +603,14 @@ def test_lines_that_are_none(value: object, name: str) -> None:
     assert got.reason == name
     assert got.detail.startswith("line 7: ")
     assert len(got.detail) < 200
+
+
+def test_a_line_with_text_is_none_of_them_however_little_it_says() -> None:
+    for value in ({"id": 1, "text": ""}, {"text": "x"}, {"id": 1, "text": "\n"}):
+        assert isinstance(line(value), Line)
+    both = line({"id": 1, "text": " ", "html": "<p>x"})
+    assert isinstance(both, Line)
+    assert (both.text, both.html) == (None, "<p>x")  # the one that says something
 
 
 def test_lines_are_numbered_as_an_editor_does(tmp_path: Path) -> None:

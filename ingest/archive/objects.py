@@ -28,7 +28,7 @@ def decode_line(raw: Raw) -> Line | Rejection:
             url=values["url"] or None,
             title=values["title"],
             html=values["html"],
-            text=values["text"],
+            text=values["text"] if (values["text"] or "").strip() or not (values["html"] or "").strip() else None,
             published=values["published"] or None,
             source=values["source"] or None,
             language=values["language"] or None,
@@ -89,8 +89,8 @@ def _check_line(values: Mapping[str, str | None]) -> None:
         raise Unfit("no-text", "neither `html` nor `text`")
     if values["text"] is None and not (values["url"] or values["id"]):
         raise Unfit("no-id", "neither `url` nor `id`")
-    if not any((values[name] or "").strip() for name in ("html", "text", "title")):
-        raise Unfit("empty", "no word in `html`, `text` or `title`")
+    if values["text"] is None and not any((values[name] or "").strip() for name in ("html", "title")):
+        raise Unfit("empty", "no word in `html` or `title`")
 
 
 def _authors(value: Any) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def show(identity: str, as_bytes: bool, as_json: bool) -> None:
                 click.echo(showing.plain(f"{name:10s} {value}"))
 
 
-@quarantine.command()
+@quarantine.command(short_help="Handle items again.")
 @click.argument("identities", nargs=-1, metavar="[ID]...")
 @click.option("--all", "everything", is_flag=True, help="Retry all of them.")
 @as_json

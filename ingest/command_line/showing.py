@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HELP_WIDTH = 100
 READING_WIDTH = 100  # longer lines of prose are hard to follow
 LONGEST = 5000  # code points of a line that is shown; a paragraph is longer only by mistake or malice
-NAME = 60  # cells of a feed's name where nothing else limits it
+WIDE = 60  # cells of a column of names where no terminal limits it
 STATUSES = ("new", "unchanged", "not due", "paused", "retired", "backoff", "failed", "unreachable")
 MEANING = {
     "indexed": "new stories",
@@ -80,7 +80,11 @@ def terminal() -> Console:
     """Stdout. Where it is no terminal, lines are as long as they are."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the process with 1
+
+    return Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def _text(value: object, style: str = "") -> Text:
@@ -115,11 +119,11 @@ def _table(console: Console, rows: Sequence[tuple[str, str, str]], indent: int =
     from rich.text import Text
 
     names = [plain(name) for _, name, _ in rows]
-    room = NAME if console.soft_wrap else max(24, (console.width - 30) * 45 // 100)
+    room = WIDE if console.soft_wrap else max(24, (console.width - 30) * 45 // 100)
     width = min(room, max(map(cell_len, names), default=0))
     for (facts, _, remark), name in zip(rows, names, strict=True):
         cell = Text(name, "bold")
-        cell.truncate(width, overflow="ellipsis", pad=True)
+        cell.truncate(max(width, cell.cell_len if console.soft_wrap else 0), overflow="ellipsis", pad=True)
         line = Text(" " * indent + facts + "  ") + cell + Text("  " + plain(remark))
         line.rstrip()
         if not console.soft_wrap:

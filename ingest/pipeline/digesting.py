@@ -8,6 +8,7 @@ interrupted goes on behind its last complete part.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -85,7 +86,13 @@ def _rules(settings: Settings) -> Path:
 
 def _reading(settings: Settings) -> str:
     """What the stories of a part depend on beside their bytes."""
-    return f"{clean.VERSION} {tag.load(_rules(settings)).version}"
+    rules = _rules(settings)
+    return f"{clean.VERSION} {_rules_version(rules, rules.stat().st_mtime_ns if rules.exists() else 0)}"
+
+
+@functools.lru_cache(maxsize=4)
+def _rules_version(rules: Path, _changed: int) -> str:
+    return tag.load(rules).version
 
 
 def _complete(landing: Landing, prefix: str, reading: str) -> list[str]:

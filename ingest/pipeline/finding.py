@@ -41,8 +41,8 @@ def discover(pipe: Pipe, url: str) -> Feed:
     spelled = [addresses.absolute(part) for part in ([url] if "://" in url else [f"https://{url}", f"http://{url}"])]
     if None in spelled:
         raise UsageError("no address of a site or feed", subject=url, advice="Give one like https://example.org/news.")
+    first = _first(pipe, [address for address in spelled if address])
     with Fetcher(pipe.settings) as fetcher, parse.Parser() as parser:
-        first = _first(fetcher, [address for address in spelled if address])
         if first.status != "ok":
             raise UsageError(f"{first.reason} ({first.detail})", subject=url, advice="Check the address.")
         answer = first.responses[-1]
@@ -55,10 +55,11 @@ def discover(pipe: Pipe, url: str) -> Feed:
     raise UsageError("no feed was found there", subject=url, advice="Look for the site's feed and give its address.")
 
 
-def _first(fetcher: Fetcher, spelled: Sequence[str]) -> Fetched:
+def _first(pipe: Pipe, spelled: Sequence[str]) -> Fetched:
     """The first of these addresses that answers, else how the last one failed."""
     for address in spelled:
-        fetched = fetcher.get(Request(url=address, kind="feed"))
+        with Fetcher(pipe.settings) as fetcher:  # a new one: it gives up a host that failed
+            fetched = fetcher.get(Request(url=address, kind="feed"))
         if fetched.status == "ok":
             break
     return fetched

@@ -71,16 +71,33 @@ def poll(
     page_budget: float = PAGE_BUDGET,
     progress: Progress = silent,
 ) -> RunReport:
-    """Fetch, digest and publish, in this process; one landing file."""
+    """Fetch, digest and publish, in this process; one landing file. What a run that was killed left is published too,
+    in its name: its feeds will say that nothing is new."""
     landings = [fetch(pipe, run, polls.feeds, page_budget=page_budget, progress=progress)]
     parts = digest_landings(pipe, run, landings, progress=progress)
     publish(pipe, parts, run=run.id, progress=progress)
+    for path in left_over(pipe, run):
+        left = digest_landings(pipe, run, [path], progress=progress)
+        publish(pipe, left, run=runs.owner(path), progress=progress)
     return report(pipe, run, parts, landings=landings, skipped=polls.skipped)
 
 
 def landed(pipe: Pipe, day: date) -> list[str]:
     """The landing files of a day, complete ones."""
     return pipe.landing.list(f"captures/{day}/", suffix=".warc.gz")
+
+
+def left_over(pipe: Pipe, run: Run) -> list[str]:
+    """The landing files of the run's day and the day before that are not published to their end."""
+    files = [path for day in (run.day - DAY, run.day) for path in landed(pipe, day)]
+    return [path for path in files if not _is_published(pipe, runs.stories_of(path))]
+
+
+def _is_published(pipe: Pipe, prefix: str) -> bool:
+    parts = pipe.landing.parts(prefix + "/")
+    bookings = pipe.store.bookings(parts)
+    whole = bool(parts) and bool(pipe.landing.part(parts[-1]).header["last"])
+    return whole and all(part in bookings and bookings[part].complete for part in parts)
 
 
 def digest_landings(

@@ -1,9 +1,9 @@
 """The third move: files of stories → the store.
 
 One publisher writes at a time, everywhere, in bounded slices; between two slices the lease is given back, so that live
-stories never wait for an archive. A slice is a stretch of a file, in order of time: at most 1,000 stories within 30
-days, so that the window of the store that must be loaded around it stays small whatever the archive. What a slice
-changes, and how far the file is published, is written in one go.
+stories never wait for an archive. A slice is a stretch of a file, in order of time, of at most 30 days; what is near
+it in the store is read once a slice, so a slice of an archive is larger than a live one. What a slice changes, and how
+far the file is published, is written in one go.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 import socket
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -29,9 +29,11 @@ from ingest.pipeline.pipe import Pipe, Progress, Step, silent
 from ingest.pipeline.runs import is_live, live_first
 from ingest.store import Booking, Lease, Slice, Store
 
-SLICE = 1000  # stories
+SLICE = 1000  # stories: a second's work, since others wait for the lease meanwhile
+ARCHIVE_SLICE = 10_000  # they are in memory at once, with their texts
 SLICE_SPAN = timedelta(days=30)
 ASK_AGAIN = 0.2  # seconds
+RENEW = 5.0  # seconds: well within what the store allows
 TRIES = 3  # a file that failed so often is set aside
 
 
@@ -98,7 +100,7 @@ def _set_aside(pipe: Pipe, path: str, error: Exception) -> str:
 def _slices(store: Store, part: Part, booking: Booking) -> Iterator[Booking]:
     """Publish what is left of a file; yields the booking after each slice."""
     while not booking.complete:
-        stop = _stop(part, booking.done)
+        stop = _stop(part, booking.done, live=is_live(booking.file))
         try:
             with publishing(store, live=is_live(booking.file)) as lease:
                 booking = _publish_slice(store, part, booking, stop, lease)
@@ -107,9 +109,9 @@ def _slices(store: Store, part: Part, booking: Booking) -> Iterator[Booking]:
         yield booking
 
 
-def _stop(part: Part, start: int) -> int:
+def _stop(part: Part, start: int, *, live: bool) -> int:
     """Where the slice that begins at `start` ends: a matter of the file alone."""
-    seconds = part.instants[start : start + SLICE]
+    seconds = part.instants[start : start + (SLICE if live else ARCHIVE_SLICE)]
     if not len(seconds):
         return start
     return start + int(np.searchsorted(seconds, seconds[0] + SLICE_SPAN.total_seconds(), side="right"))
@@ -147,7 +149,7 @@ def _publish_slice(store: Store, part: Part, booking: Booking, stop: int, lease:
     work = _decide(store, items, datetime.now(UTC))
     store.renew(lease)
     moved = _moved(work)
-    verdicts = _judge(store, work, moved)
+    verdicts = _judge(store, work, moved, _renewal(store, lease))
     store.renew(lease)
     heads, places = _clusters(store, work, verdicts, {*moved, *_reranked(work)})
     counts = _count(work, places, booking, live=is_live(booking.file))
@@ -212,9 +214,9 @@ def _identity(content: Content, known: Mapping[str, str], work: _Work) -> str:
 def _moved(work: _Work) -> dict[str, list[int]]:
     """The stories whose text or time is new, with the instants (s) at which that changes the picture."""
     moved: dict[str, list[int]] = {}
-    for id_ in work.rewritten:
-        before, after = work.before.get(id_), work.after[id_]
-        if before and before.content.digest == after.content.digest and before.instant() == after.instant():
+    for id_, after in work.after.items():
+        before = work.before.get(id_)
+        if before and before.content.digest == after.content.digest and _second(before) == _second(after):
             continue
         moved[id_] = [_second(story) for story in (before, after) if story]
     return moved
@@ -231,42 +233,37 @@ def _reranked(work: _Work) -> set[str]:
     }
 
 
-def _judge(store: Store, work: _Work, moved: Mapping[str, list[int]]) -> dedup.Verdicts:
+def _judge(store: Store, work: _Work, moved: Mapping[str, list[int]], alive: Callable[[], None]) -> dedup.Verdicts:
     """Which links come and go, window by window."""
-    moments = sorted({moment for times in moved.values() for moment in times})
-    spans = dedup.reach(moments)
-    windows = [store.window(datetime.fromtimestamp(a, UTC), datetime.fromtimestamp(b, UTC)) for a, b in spans]
-    prints = {id_: mark for w in windows for id_, mark in zip(w.ids, w.fingerprints, strict=True) if id_ in moved}
-    prints.update({id_: work.prints[id_] for id_ in moved if id_ in work.prints})
-    verdicts = []
-    for (start, end), window in zip(spans, windows, strict=True):
-        inside = [moment for moment in moments if start <= moment <= end]
-        there = {id_: n for id_ in moved if start <= (n := _second(work.after[id_])) <= end}
-        verdicts.append(dedup.judge(_with(window, moved, there, prints), set(moved), inside))
-    return dedup.together(verdicts)
+    prints = store.fingerprints(moved.keys() - work.prints.keys()) | work.prints
+    now = [(id_, _second(work.after[id_]), prints[id_]) for id_ in moved if id_ in prints]
+    return dedup.together(
+        dedup.judge(
+            store.window(datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)),
+            moved.keys(),
+            Window.of(row for row in now if since <= row[1] <= until),
+            store.links,
+            alive=alive,
+        )
+        for since, until in dedup.reach(moment for times in moved.values() for moment in times)
+    )
+
+
+def _renewal(store: Store, lease: Lease) -> Callable[[], None]:
+    """Renews the lease when it is called, but not at every call."""
+    renewed = time.monotonic()
+
+    def renew() -> None:
+        nonlocal renewed
+        if time.monotonic() - renewed > RENEW:
+            store.renew(lease)
+            renewed = time.monotonic()
+
+    return renew
 
 
 def _second(story: Story) -> int:
     return int(story.instant().timestamp() // 1)
-
-
-def _with(
-    window: Window, moved: Collection[str], there: Mapping[str, int], prints: Mapping[str, Fingerprint]
-) -> Window:
-    """The window as it will be when the slice is written: without what moved away, with what is there now."""
-    rows = [
-        (int(moment), id_, mark)
-        for moment, id_, mark in zip(window.instants, window.ids, window.fingerprints, strict=True)
-        if id_ not in moved
-    ]
-    rows += [(moment, id_, prints[id_]) for id_, moment in there.items()]
-    rows.sort(key=lambda row: row[:2])
-    return Window(
-        ids=tuple(id_ for _, id_, _ in rows),
-        instants=np.array([moment for moment, _, _ in rows], dtype=np.int64),
-        fingerprints=tuple(mark for _, _, mark in rows),
-        links=window.links,
-    )
 
 
 def _clusters(

@@ -11,7 +11,7 @@ from ingest.errors import Unbalanced, UsageError
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline.fetching import beside
 from ingest.pipeline.pipe import Pipe
-from ingest.pipeline.runs import Run, is_live
+from ingest.pipeline.runs import Run, is_live, stories_of
 from ingest.store import Booking
 
 KEPT = (Outcome.REJECTED, Outcome.QUARANTINED)  # what digest booked; publishing again does not change it
@@ -46,7 +46,7 @@ def report(
         for feed, outcomes in (_as_unchanged(booking.counts) if old else booking.counts).items():
             counts[feed].update(outcomes)
     total = sum((Counter(outcomes) for outcomes in counts.values()), Counter())
-    feeds = _feeds(pipe, landings, counts)
+    feeds = _feeds(pipe, landings, counts, bookings)
     _balance(run, entries, total, feeds, counts, archives=not all(map(is_live, parts)))
     result = RunReport(
         run=run.id,
@@ -106,13 +106,26 @@ def _as_unchanged(counts: Counts) -> dict[str, Counter[str]]:
     }
 
 
-def _feeds(pipe: Pipe, landings: Iterable[str], counts: Counts) -> list[FeedReport]:
+def _feeds(pipe: Pipe, landings: Iterable[str], counts: Counts, bookings: Mapping[str, Booking]) -> list[FeedReport]:
     """A line per feed; several polls of one feed (a whole day) in one line."""
     lines: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for landing in landings:
-        for line in pipe.landing.read_json(beside(landing))["feeds"]:
+        learned = beside(landing)
+        told = pipe.landing.read_json(learned)["feeds"] if pipe.landing.exists(learned) else _cut_off(landing, bookings)
+        for line in told:
             lines[line["url"]].append(line)
     return [_line(polls, counts.get(url, {})) for url, polls in lines.items()]
+
+
+def _cut_off(landing: str, bookings: Mapping[str, Booking]) -> list[dict[str, Any]]:
+    """Lines for the feeds of a landing file whose batch was killed before it could say what it taught."""
+    prefix = stories_of(landing) + "/"
+    counts: Counter[str] = Counter()
+    for path, booking in bookings.items():
+        if path.startswith(prefix):
+            counts.update({feed: sum(outcomes.values()) for feed, outcomes in booking.counts.items()})
+    said = {"title": None, "reason": "cut-off", "detail": "its run was killed", "gap": False, "truncated": False}
+    return [{"url": url, "status": "new", "entries": n, **said} for url, n in counts.items()]
 
 
 def _line(polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> FeedReport:

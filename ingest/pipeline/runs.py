@@ -14,7 +14,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -56,6 +56,11 @@ def stories_of(landing_file: str) -> str:
     return "stories/" + re.sub(r"\.warc\.gz$", "", landing_file)
 
 
+def owner(landing_file: str) -> str:
+    """The run that fetched a landing file: captures/<day>/<run>-<batch>.warc.gz"""
+    return landing_file.rpartition("/")[2].rpartition("-")[0]
+
+
 def is_live(part: str) -> bool:
     """Whether a file of stories came from fetching; others are archives'."""
     return part.startswith("stories/captures/")
@@ -63,7 +68,3 @@ def is_live(part: str) -> bool:
 
 def live_first(parts: Iterable[str]) -> list[str]:
     return sorted(parts, key=lambda part: (not is_live(part), part))
-
-
-def at(run: Run, kind: str) -> Run:
-    return replace(run, kind=kind)

@@ -10,6 +10,7 @@ import itertools
 import multiprocessing
 import resource
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +30,7 @@ Results = list["R | Lost[T]"]
 PATIENCE = 30.0  # seconds for one item; honest pages take 0.02
 BATCH_PATIENCE = 60.0  # for a batch; what takes longer is tried item by item
 MEMORY = 2 << 30  # bytes of address space: an honest worker uses a quarter of it
+TIRED = 400 << 20  # bytes in memory; a worker that has grown so large (at 170 MB it begins) is replaced
 TRIES = 3  # to start a process: it may be killed, for want of memory, before it has done anything
 AHEAD = 3  # batches in flight per worker: enough that none is ever idle
 
@@ -126,11 +128,14 @@ class _Crew(Generic[T, R]):
             worker = self._own.worker = self._start()
         try:
             results: list[R] = worker.ask(batch, patience)
-            return results
         except _Failed:
             self._own.worker = None
             worker.stop()
             raise
+        if worker.tired:
+            self._own.worker = None
+            worker.stop()
+        return results
 
     def _start(self) -> _Worker:
         failed = _Failed("", "")
@@ -168,6 +173,7 @@ class _Worker:
 
     def __init__(self, order: tuple[Any, ...]) -> None:
         start = _forking()
+        self.tired = False
         self.pipe, far = start.Pipe()
         self.process = start.Process(target=_serve, args=(far, *order), daemon=True)
         self.process.start()
@@ -185,7 +191,7 @@ class _Worker:
         try:
             if not self.pipe.poll(patience):
                 raise _Failed("timeout", f"not done after {patience:.0f} s")
-            good, answer = self.pipe.recv()
+            good, answer, self.tired = self.pipe.recv()
         except (EOFError, OSError):
             raise self._ended() from None
         if not good:
@@ -214,8 +220,11 @@ def _serve(pipe: Connection, work: Work[T, R], prepare: Callable[..., None], con
         return
 
 
-def _tried(function: Callable[..., Any], *arguments: Any) -> tuple[bool, Any]:
+def _tried(function: Callable[..., Any], *arguments: Any) -> tuple[bool, Any, bool]:
+    """Whether it succeeded, its result or what it failed for, and whether the process has grown too large."""
     try:
-        return True, function(*arguments)
+        good, answer = True, function(*arguments)
     except Exception as error:  # noqa: BLE001 - kept with the item's bytes, named, and nothing else is lost by it
-        return False, f"{type(error).__name__}: {error}"[:500]
+        good, answer = False, f"{type(error).__name__}: {error}"[:500]
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return good, answer, used > TIRED

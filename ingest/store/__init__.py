@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from ingest.models import Feed, FeedState, Fingerprint, Head, Link, Story, WantedPage, Window
 
+PIECE = 50_000  # stories, some 30 MB
+
 
 @dataclass(frozen=True, slots=True)
 class Booking:
@@ -98,6 +100,8 @@ class Lease:
 class Store(Protocol):
     """See the module's docstring for what holds for every method."""
 
+    piece: int  # stories of a window that are handed out at once
+
     def close(self) -> None: ...
 
     # feeds and their state -------------------------------------------------------------------------------------
@@ -151,8 +155,14 @@ class Store(Protocol):
 
     def heads(self, ids: Iterable[str]) -> dict[str, Head]: ...
 
-    def window(self, since: datetime, until: datetime) -> Window:
-        """Fingerprints of all stories with since ≤ instant ≤ until, and the links that have an end among them."""
+    def window(self, since: datetime, until: datetime) -> Iterator[Window]:
+        """Fingerprints of all stories with since ≤ instant ≤ until, in the order of instant and id, in pieces of at
+        most `piece` stories. Nothing is held between two pieces: other methods may be called, and what is written
+        meanwhile may show."""
+        ...
+
+    def fingerprints(self, ids: Iterable[str]) -> dict[str, Fingerprint]:
+        """The fingerprints of those of these stories that have one."""
         ...
 
     def links(self, ids: Iterable[str]) -> list[Link]:

@@ -11,7 +11,7 @@ import orjson
 import zstandard
 
 from ingest import dates
-from ingest.models import Content, Fingerprint, Link, Story, Version
+from ingest.models import Content, Fingerprint, Link, Story, Version, Window
 
 COLUMNS = (
     "id, instant, dated, lead, cluster, source, language, published, first_seen, indexed, rewritten_from, "
@@ -103,12 +103,19 @@ def _unpack_versions(packed: bytes | None) -> list[Version]:
 
 def pack_fingerprint(fingerprint: Fingerprint) -> tuple[str | None, bytes]:
     """(numbers, shingles)"""
-    numbers = orjson.dumps(fingerprint.numbers).decode() if fingerprint.numbers else None
-    return numbers, fingerprint.shingles.astype("<u8", copy=False).tobytes()
+    return fingerprint.stated() or None, fingerprint.shingles.astype("<u8", copy=False).tobytes()
 
 
 def unpack_fingerprint(numbers: str | None, shingles: bytes) -> Fingerprint:
-    return Fingerprint(np.frombuffer(shingles, dtype="<u8"), tuple(orjson.loads(numbers)) if numbers else ())
+    return Fingerprint.told(np.frombuffer(shingles, dtype="<u8"), numbers or "")
+
+
+def unpack_window(found: Sequence[Row]) -> Window:
+    """Rows of (id, instant, numbers, shingles), in order."""
+    ids, instants, numbers, samples = zip(*found, strict=True) if found else ((), (), (), ())
+    bounds = np.cumsum([0, *map(len, samples)]) // 8
+    shingles = np.frombuffer(b"".join(samples), dtype="<u8").astype(np.uint64, copy=False)
+    return Window(ids, np.array(instants, np.int64), shingles, bounds, [stated or "" for stated in numbers])
 
 
 def pack_link(link: Link) -> tuple[Any, ...]:

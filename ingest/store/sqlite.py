@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import numpy as np
 import orjson
 
 from ingest import dates
 from ingest.errors import LeaseLost
 from ingest.models import Feed, FeedState, Fingerprint, FullText, Head, Link, Story, WantedPage, Window
-from ingest.store import Booking, Found, Hit, Lease, Query, Slice, Store, rows, sqlite_file, typed
-from ingest.store.holders import LEASE_SECONDS, WAITING_SECONDS, is_gone
+from ingest.store import PIECE, Booking, Found, Hit, Lease, Query, Slice, Store, rows, sqlite_file, typed
 from ingest.store.terms import indexed
+
+_AFTER_ALL = "\U0010ffff"  # sorts after every id
 
 # A word in the title counts as much as several in the text.
 _RANK = "bm25(words, 5.0, 1.0, 1.0)"
@@ -43,6 +43,8 @@ _INHERITED: list[apsw.Connection] = []
 
 class SqliteStore(Store):
     """The port's contract (ingest/store/__init__.py) on a file. `clock` gives seconds since 1970, for the lease."""
+
+    piece = PIECE
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._path = path
@@ -186,20 +188,28 @@ class SqliteStore(Store):
                 for row in connection.execute(sql, (_list(ids),))
             }
 
-    def window(self, since: datetime, until: datetime) -> Window:
+    def window(self, since: datetime, until: datetime) -> Iterator[Window]:
         """As the port says; both ends count in whole seconds, rounded down, as instants do."""
-        sql = """SELECT s.id, s.instant, f.numbers, f.shingles FROM stories s JOIN fingerprints f ON f.nr = s.nr
-                 WHERE s.instant BETWEEN ? AND ? ORDER BY s.instant, s.id"""
-        ids, instants, fingerprints = [], [], []
+        # CROSS: in the order of the index, whatever the planner thinks of the tables. One transaction a piece, so that
+        # the reader may write between two.
+        sql = """SELECT s.id, s.instant, f.numbers, f.shingles FROM stories s CROSS JOIN fingerprints f ON f.nr = s.nr
+                 WHERE (s.instant, s.id) > (?, ?) AND s.instant <= ? ORDER BY s.instant, s.id LIMIT ?"""
+        after: tuple[Any, ...] = rows.seconds(since) - 1, _AFTER_ALL
+        while True:
+            with self._reading() as connection:
+                found = connection.execute(sql, (*after, rows.seconds(until), self.piece)).fetchall()
+            if not found:
+                return
+            ident, instant = found[-1][:2]
+            after = instant, ident
+            yield rows.unpack_window(found)
+
+    def fingerprints(self, ids: Iterable[str]) -> dict[str, Fingerprint]:
+        sql = f"""SELECT s.id, f.numbers, f.shingles FROM stories s JOIN fingerprints f ON f.nr = s.nr
+                  WHERE {_among("s.id")}"""
         with self._reading() as connection:
-            for ident, instant, numbers, shingles in connection.execute(
-                sql, (rows.seconds(since), rows.seconds(until))
-            ):
-                ids.append(ident)
-                instants.append(instant)
-                fingerprints.append(rows.unpack_fingerprint(numbers, shingles))
-            links = _links(connection, ids)
-        return Window(tuple(ids), np.array(instants, dtype=np.int64), tuple(fingerprints), tuple(links))
+            found = connection.execute(sql, (_list(ids),))
+            return {ident: rows.unpack_fingerprint(numbers, shingles) for ident, numbers, shingles in found}
 
     def links(self, ids: Iterable[str]) -> list[Link]:
         with self._reading() as connection:

@@ -67,6 +67,11 @@ def app(guards: Sequence[Any]) -> FastAPI:
     def style() -> Response:
         return Response(STYLE, media_type="text/css", headers=SECURITY)
 
+    @pages.get("/{path:path}")
+    def unknown(path: str) -> Response:
+        """Nothing is told to strangers, not even what there is not."""
+        raise HTTPException(404, f"no page {path[:100]!r}")
+
     return pages
 
 

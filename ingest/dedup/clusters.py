@@ -1,0 +1,64 @@
+"""Links → whose clusters they change; links → clusters and their leads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+
+from ingest import dates
+from ingest.dedup.verdicts import Verdicts
+from ingest.models import Head, Link
+
+
+def touched(
+    changed: Iterable[str], verdicts: Verdicts, links: Callable[[Collection[str]], Iterable[Link]]
+) -> tuple[set[str], list[Link]]:
+    """Whose clusters have to be made again, and the links among them as they are once the verdicts are written.
+
+    `links` gives the links that have an end among some stories, as they were before (the store's method). They are
+    followed as far as they reach, each story asked for once.
+    """
+    linked = {(link.a, link.b): link for link in verdicts.linked}
+    gone = {*verdicts.unlinked, *linked}
+    beside: dict[str, list[Link]] = {}
+    for link in verdicts.linked:
+        beside.setdefault(link.a, []).append(link)
+        beside.setdefault(link.b, []).append(link)
+    ends = [end for pair in gone for end in pair]
+    reached: set[str] = set()
+    result: dict[tuple[str, str], Link] = {}
+    todo = {*changed, *ends}
+    while todo:
+        reached |= todo
+        found = [link for link in links(todo) if (link.a, link.b) not in gone]
+        found.extend(link for story in todo for link in beside.get(story, ()))
+        result.update(((link.a, link.b), link) for link in found)
+        todo = {end for link in found for end in (link.a, link.b)} - reached
+    return reached, [result[pair] for pair in sorted(result)]
+
+
+def clusters(heads: Mapping[str, Head], links: Iterable[Link]) -> dict[str, tuple[str, bool]]:
+    """The connected components of the links among these stories: story → (id of its lead, whether it is the lead).
+
+    The lead is the earliest: dated before undated, then published, then first_seen, then id. Links to stories that
+    are not among `heads` are left aside.
+    """
+    roots = {story: story for story in heads}
+
+    def root(story: str) -> str:
+        while roots[story] != story:
+            roots[story] = story = roots[roots[story]]
+        return story
+
+    for link in links:
+        if link.a in roots and link.b in roots:
+            roots[root(link.a)] = root(link.b)
+    leads: dict[str, str] = {}
+    for story in sorted(heads, key=lambda story: _precedence(heads[story])):
+        leads.setdefault(root(story), story)
+    return {story: (leads[root(story)], leads[root(story)] == story) for story in heads}
+
+
+def _precedence(head: Head) -> tuple[bool, datetime, datetime, str]:
+    published = dates.instant(head.published) if head.published else head.first_seen
+    return head.published is None, published, head.first_seen, head.id

@@ -1,0 +1,178 @@
+"""Text → a sample of the hashes of its character 9-shingles, and the numbers that it states."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.dedup.arrays import Flags, Hashes, Ints
+from ingest.models import Fingerprint
+
+VERSION = "1"  # changes when fingerprints change: those of two versions cannot be compared
+
+SHINGLE = 9  # characters
+SAMPLE = 32  # one shingle of so many is kept
+LEAST = 12  # of a short text the smallest are kept, so many
+LABEL = 32  # shingles: a text with fewer (five words) is a label ("Photo of the day") and never the same as another
+
+BOUND = np.uint64(2**64 // SAMPLE)  # a sample holds every hash below it
+_BATCH = 1 << 16  # characters hashed at once: fits the cache
+_LONGEST = 40  # characters of a number
+_MOST = 1000  # numbers of a text
+
+
+def fingerprints(texts: Sequence[tuple[str | None, str]]) -> list[Fingerprint]:
+    """The fingerprint of each (title, text), in the same order.
+
+    Shingles run over title and text, HTML unescaped, in NFKC and lower case, words joined by one blank. A Chinese,
+    Japanese or Korean character counts as three, since it says as much. Hashes are the same on every machine. Of a
+    text too short to be told from a label the sample is empty.
+    """
+    result: list[Fingerprint] = []
+    for batch in _batches(f"{title or ''}\n{text}" for title, text in texts):
+        result.extend(_fingerprint_batch(batch))
+    return result
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if "&" in text:
+            text = html.unescape(text)
+        if not text.isascii():
+            text = unicodedata.normalize("NFKC", text)
+        batch.append(text)
+        size += len(text)
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _fingerprint_batch(texts: list[str]) -> list[Fingerprint]:
+    joined = " ".join(texts) + " "
+    starts = np.cumsum([0, *(len(text) + 1 for text in texts)])
+    points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
+    letters = _alphabet()[np.minimum(points, _ALPHABET - 1)]
+    if points.max() >= _ALPHABET:
+        letters = np.where(points >= _ALPHABET, points, letters)
+    samples = _samples(*_squeezed(letters, starts))
+    numbers = _numbers(joined, points, letters, starts)
+    return [Fingerprint(sample, stated) for sample, stated in zip(samples, numbers, strict=True)]
+
+
+_ALPHABET = 0x20000  # what lies above is Chinese characters
+_DROPPED = 0
+_BLANK = 32
+
+
+@cache
+def _alphabet() -> NDArray[np.uint32]:
+    """What each character becomes: lower case, ASCII digits, a blank between words, nothing for invisible ones."""
+    return np.array([_letter(chr(point)) for point in range(_ALPHABET)], np.uint32)
+
+
+def _letter(char: str) -> int:
+    category = unicodedata.category(char)
+    if category == "Nd":
+        return ord("0") + unicodedata.digit(char)
+    if category[0] in "LMN":
+        return ord(char.lower()[0])
+    return _DROPPED if category == "Cf" else _BLANK  # soft hyphens and joiners stand inside words
+
+
+def _squeezed(letters: NDArray[np.uint32], starts: Ints) -> tuple[Hashes, Ints]:
+    """Words joined by one blank, a blank after the last; where each text starts in that."""
+    visible = letters != _DROPPED
+    if not visible.all():
+        starts = np.concatenate(([0], np.cumsum(visible)))[starts]
+        letters = letters[visible]
+    keep = letters != _BLANK
+    keep[1:] |= keep[:-1].copy()
+    starts = np.concatenate(([0], np.cumsum(keep)))[starts]
+    letters = letters[keep]
+    if len(letters) and letters.max() >= 0x2E80:
+        width = np.where(_dense(letters), 3, 1)
+        starts = np.concatenate(([0], np.cumsum(width)))[starts]
+        letters = np.repeat(letters, width)
+    return letters.astype(np.uint64), starts
+
+
+def _dense(letters: NDArray[np.uint32]) -> Flags:
+    """Which characters are a syllable or a word: Chinese, Japanese, Korean, Yi."""
+    result: Flags = (
+        ((letters >= 0x2E80) & (letters < 0xA4D0))
+        | ((letters >= 0xAC00) & (letters < 0xD7B0))
+        | ((letters >= 0xF900) & (letters < 0xFB00))
+        | (letters >= _ALPHABET)
+    )
+    return result
+
+
+def _samples(units: Hashes, starts: Ints) -> list[Hashes]:
+    hashes = _hashes(units)
+    last = np.maximum(starts[1:] - SHINGLE, starts[:-1])  # the blank at the end belongs to no shingle
+    at = np.flatnonzero(hashes < BOUND)
+    text = np.searchsorted(starts, at, side="right") - 1
+    inside = at < last[text]
+    kept, text = hashes[at[inside]], text[inside]
+    order = np.lexsort((kept, text))
+    kept, text = kept[order], text[order]
+    fresh = np.ones(len(kept), np.bool_)
+    fresh[1:] = (kept[1:] != kept[:-1]) | (text[1:] != text[:-1])
+    kept, text = kept[fresh], text[fresh]
+    bounds = np.searchsorted(text, np.arange(len(starts)))
+    samples = [kept[a:b] for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
+    for short in np.flatnonzero(np.diff(bounds) < LEAST).tolist():
+        every = np.unique(hashes[starts[short] : last[short]])
+        enough = last[short] - starts[short] >= LABEL
+        samples[short] = every[:LEAST].copy() if enough else every[:0].copy()
+    return samples
+
+
+def _power(exponent: int) -> np.uint64:
+    return np.uint64(pow(0x9E3779B97F4A7C15, exponent, 2**64))
+
+
+def _hashes(units: Hashes) -> Hashes:
+    """A hash of every `SHINGLE` units: a polynomial modulo 2⁶⁴, by doubling, its bits then mixed upwards."""
+    if len(units) < SHINGLE:
+        return units[:0]
+    two = units[:-1] * _power(1) + units[1:]
+    four = two[:-2] * _power(2) + two[2:]
+    eight = four[:-4] * _power(4) + four[4:]
+    nine = eight[:-1] * _power(1) + units[8:]
+    nine ^= nine >> np.uint64(29)
+    nine *= np.uint64(0xBF58476D1CE4E5B9)
+    return nine
+
+
+def _numbers(
+    joined: str, points: NDArray[np.uint32], letters: NDArray[np.uint32], starts: Ints
+) -> list[tuple[str, ...]]:
+    """The numbers of each text as they stand there ("78,000", "2022-05-24"), in ASCII digits, sorted."""
+    digit = (letters >= ord("0")) & (letters <= ord("9"))
+    inside = np.isin(points[1:-1], [ord(char) for char in ".,/-"])
+    run = digit.copy()
+    run[1:-1] |= inside & digit[:-2] & digit[2:]
+    edges = np.diff(run.astype(np.int8))
+    firsts = np.flatnonzero(edges == 1) + 1
+    if run[0]:
+        firsts = np.concatenate(([0], firsts))
+    ends = np.flatnonzero(edges == -1) + 1  # the last character is a blank
+    bounds = np.searchsorted(firsts, starts).tolist()
+    found = [joined[a : min(b, a + _LONGEST)] for a, b in zip(firsts.tolist(), ends.tolist(), strict=True)]
+    found = [number if number.isascii() else _ascii(number) for number in found]
+    return [tuple(sorted(found[a : min(b, a + _MOST)])) for a, b in pairwise(bounds)]
+
+
+def _ascii(number: str) -> str:
+    return "".join(str(unicodedata.digit(char, char)) for char in number)
