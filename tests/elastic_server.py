@@ -166,9 +166,7 @@ class ElasticServer:
     def client(self) -> Elasticsearch:
         """A client of the superuser, for what the store itself cannot do."""
         options = {"verify_certs": False, "ssl_show_warn": False} if self.scheme == "https" else {}
-        return Elasticsearch(
-            self.url, basic_auth=(USER, PASSWORD), max_retries=0, request_timeout=30, **options
-        )
+        return Elasticsearch(self.url, basic_auth=(USER, PASSWORD), max_retries=0, request_timeout=30, **options)
 
     def signal(self, number: int) -> None:
         """To the launcher and the server, at once."""
@@ -210,7 +208,9 @@ def _not_as_root() -> list[str]:
         return []
     other = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
     if not shutil.which("unshare") or subprocess.run([*other, "true"], capture_output=True, check=False).returncode:
-        raise NoServer("Elasticsearch does not run as root, and user namespaces are forbidden here: run as somebody else")
+        raise NoServer(
+            "Elasticsearch does not run as root, and user namespaces are forbidden here: run as somebody else"
+        )
     return other
 
 
@@ -340,4 +340,8 @@ def parted(url: str) -> tuple[str, str, str]:
     from urllib.parse import unquote
 
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port}", unquote(parts.username or ""), unquote(parts.password or "")
+    return (
+        f"{parts.scheme}://{parts.hostname}:{parts.port}",
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+    )

@@ -169,9 +169,13 @@ class Store(Protocol):
         """All links that have an end among these stories."""
         ...
 
-    def write(self, slice_: Slice, lease: Lease) -> None:
+    def write(self, slice_: Slice, lease: Lease) -> Mapping[str, str]:
         """Write all of it; writing the same again changes nothing. Raises LeaseLost and writes nothing when another
-        publisher took over."""
+        publisher took over.
+
+        Gives the stories that the store refuses as they are, with the reason. Where there are any, nothing is booked,
+        and the same must be decided again without them and written.
+        """
         ...
 
     def bookings(self, files: Iterable[str] | None = None) -> dict[str, Booking]:

@@ -27,6 +27,7 @@ from ingest import dates
 from ingest.errors import LeaseLost
 from ingest.models import Feed, FeedState, Fingerprint, FullText, Head, Link, Story, WantedPage, Window
 from ingest.store import PIECE, Booking, Found, Hit, Lease, Query, Slice, Store, rows, sqlite_file, typed
+from ingest.store.holders import LEASE_SECONDS, WAITING_SECONDS, is_gone
 from ingest.store.terms import indexed
 
 _AFTER_ALL = "\U0010ffff"  # sorts after every id
@@ -215,7 +216,8 @@ class SqliteStore(Store):
         with self._reading() as connection:
             return _links(connection, list(ids))
 
-    def write(self, slice_: Slice, lease: Lease) -> None:
+    def write(self, slice_: Slice, lease: Lease) -> Mapping[str, str]:
+        """As the port says; it refuses no story."""
         with self._writing() as connection:
             self._hold(connection, lease)
             _write_stories(connection, slice_)
@@ -230,6 +232,7 @@ class SqliteStore(Store):
             )
             if slice_.booking:
                 _write_booking(connection, slice_.booking)
+        return {}
 
     def bookings(self, files: Iterable[str] | None = None) -> dict[str, Booking]:
         where = "1" if files is None else _among("file")

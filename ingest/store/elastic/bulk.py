@@ -6,7 +6,7 @@ conflict, which the caller settles by looking.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,7 @@ def action(
     return Action(key, index, lines)
 
 
-def deliver(connection: Connection, actions: Sequence[Action]) -> Outcome:
+def deliver(connection: Connection, actions: Iterable[Action]) -> Outcome:
     """Send them all. Raises StoreGone where the store cannot be written at all."""
     outcome = Outcome()
     for chunk in _chunks(actions):
@@ -58,7 +58,7 @@ def deliver(connection: Connection, actions: Sequence[Action]) -> Outcome:
     return outcome
 
 
-def _chunks(actions: Sequence[Action]) -> Iterator[list[Action]]:
+def _chunks(actions: Iterable[Action]) -> Iterator[list[Action]]:
     chunk: list[Action] = []
     size = 0
     for one in actions:
@@ -106,7 +106,7 @@ def _in_halves(connection: Connection, chunk: list[Action], status: int, attempt
 
 def _sorted_out(connection: Connection, chunk: list[Action], body: Any, outcome: Outcome) -> list[Action]:
     """Note what is settled; gives what must be sent again."""
-    again = []
+    again: list[Action] = []
     if not body["errors"]:
         return again
     for one, item in zip(chunk, body["items"], strict=True):

@@ -12,7 +12,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -155,9 +155,7 @@ class Connection:
                     self._not_reached(error)
             return self._client
 
-    def request(
-        self, method: str, path: str, body: Any = None, *, allow: Sequence[int] = (), **params: Any
-    ) -> Answer:
+    def request(self, method: str, path: str, body: Any = None, *, allow: Sequence[int] = (), **params: Any) -> Answer:
         """One request. `allow`: statuses of failure that are an answer to the caller; any other raises StoreGone."""
         for attempt in range(1, TRIES_BUSY + 1):
             try:
@@ -199,7 +197,9 @@ class Connection:
             self.gone(f"it did not answer within {REQUEST_TIMEOUT:.0f} seconds.", "Is it overloaded or stopped?")
         if isinstance(error, ValueError) and not isinstance(error, TransportError):
             self.gone("its settings cannot be used.", "See SITREP_ELASTICSEARCH_… in .env.example.")
-        advice = "Is it running, and is SITREP_ELASTICSEARCH_URL right (https or http)? `sitrep store check` tells more."
+        advice = (
+            "Is it running, and is SITREP_ELASTICSEARCH_URL right (https or http)? `sitrep store check` tells more."
+        )
         self.gone("it cannot be reached.", advice)
 
     def refused(self, status: int, body: Any, index: str = "") -> NoReturn:
@@ -208,7 +208,9 @@ class Connection:
         again = "Then run the same thing again."
         if status == 401:
             what = "the API key" if self.server.api_key else f"user {self.server.user or '(none)'} or the password"
-            self.gone(f"{what} is not accepted{_because(body)}.", "Set SITREP_ELASTICSEARCH_API_KEY, or _USER and _PASSWORD.")
+            self.gone(
+                f"{what} is not accepted{_because(body)}.", "Set SITREP_ELASTICSEARCH_API_KEY, or _USER and _PASSWORD."
+            )
         if kind == "cluster_block_exception":
             advice = f"Its disk may be full: make room, then lift the block. {again}"
             self.gone(f"{index or 'an index'} is read-only ({why[:200]}).", advice)
@@ -226,9 +228,9 @@ class Connection:
         raise StoreGone(what, subject=self.where, advice=advice) from None
 
     # reading -----------------------------------------------------------------------------------------------------
-    def search(self, index: str, body: Mapping[str, Any]) -> Any:
+    def search(self, index: str, body: Mapping[str, Any], **more: Any) -> Any:
         """One page. A month that cannot answer is an error, also one that is closed."""
-        params: dict[str, Any] = {} if "pit" in body else _WHOLE
+        params: dict[str, Any] = {**more, **({} if "pit" in body else _WHOLE)}
         path = "/_search" if "pit" in body else f"/{quote(index, safe='*,')}/_search"
         return self.request("POST", path, body, allow_partial_search_results="false", **params).body
 
@@ -248,7 +250,7 @@ class Connection:
         sort: Sequence[Any],
         source: Any = True,
         size: int = PAGE,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Generator[dict[str, Any], None, None]:
         """Every hit in the order of `sort`, as the store is when the first one is taken."""
         opened = self.request("POST", f"/{quote(index, safe='*,')}/_pit", keep_alive="5m", **_WHOLE).body["id"]
         after: dict[str, Any] = {}
@@ -278,7 +280,7 @@ class Connection:
             self.request("DELETE", "/_pit", {"id": opened}, allow=(404,))
 
 
-_WHOLE = {"expand_wildcards": "open,closed", "allow_no_indices": "true", "ignore_unavailable": "false"}
+_WHOLE: dict[str, Any] = {"expand_wildcards": "open,closed", "allow_no_indices": "true", "ignore_unavailable": "false"}
 
 
 def pause(attempt: int, asked: float = 0.0) -> None:

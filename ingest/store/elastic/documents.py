@@ -14,7 +14,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import orjson
 import zstandard
 
@@ -53,13 +52,13 @@ def digest(*parts: str) -> str:
 
 
 # stories ---------------------------------------------------------------------------------------------------------
-def story_document(story: Story, *, words: bool = True) -> Document:
-    """`words`: with the terms that it is found by; left out where they stand in the store already."""
+def story_document(story: Story) -> Document:
+    """All but the words that it is found by (`words`), which follow from it."""
     *older, current = story.versions
     content = current.content.to_json()
     shown = {name: content.pop(name) for name in _SHOWN}
     rest = {"content": content, "first": dates.iso(current.first), "last": dates.iso(current.last)}
-    document = {
+    return {
         **shown,
         "id": story.id,
         "instant": seconds(story.instant()),
@@ -79,14 +78,12 @@ def story_document(story: Story, *, words: bool = True) -> Document:
         "content": orjson.dumps(rest).decode(),
         "older": _packed(older),
     }
-    if words:
-        document["words"] = _words(current.content)
-    return document
 
 
-def _words(content: Content) -> Document:
-    title, forms = indexed(content.title or "")
-    text, more = indexed(content.text)
+def words(title: str | None, text: str) -> Document:
+    """The terms that a story is found by."""
+    title, forms = indexed(title or "")
+    text, more = indexed(text)
     return {"title": title, "text": text, "forms": " ".join(sorted(forms | more))}
 
 
@@ -140,15 +137,13 @@ def head(document: Mapping[str, Any]) -> Head:
 # what lies beside them -------------------------------------------------------------------------------------------
 def print_document(fingerprint: Fingerprint) -> Document:
     return {
-        "numbers": orjson.dumps(fingerprint.numbers).decode() if fingerprint.numbers else None,
+        "numbers": fingerprint.stated() or None,
         "shingles": base64.b64encode(fingerprint.shingles.astype("<u8", copy=False).tobytes()).decode(),
     }
 
 
-def fingerprint(document: Mapping[str, Any]) -> Fingerprint:
-    numbers = document["numbers"]
-    shingles = np.frombuffer(base64.b64decode(document["shingles"]), dtype="<u8")
-    return Fingerprint(shingles, tuple(orjson.loads(numbers)) if numbers else ())
+def shingles(document: Mapping[str, Any]) -> bytes:
+    return base64.b64decode(document["shingles"])
 
 
 def link_document(link: Link) -> Document:
@@ -182,9 +177,14 @@ def booking_document(booking: Booking) -> Document:
 
 
 def booking(document: Mapping[str, Any]) -> Booking:
-    names = ("file", "version", "run", "done", "complete")
     return Booking(
-        *(document[name] for name in names), json.loads(document["counts"]), json.loads(document["reasons"])
+        document["file"],
+        document["version"],
+        document["run"],
+        document["done"],
+        document["complete"],
+        json.loads(document["counts"]),
+        json.loads(document["reasons"]),
     )
 
 

@@ -47,9 +47,7 @@ class Leases:
                     self._write({**state, "waiting": json.dumps({**waiting, holder: now})}, version)
                 return first
             still = {
-                name: asked
-                for name, asked in waiting.items()
-                if name != holder and abs(now - asked) <= WAITING_SECONDS
+                name: asked for name, asked in waiting.items() if name != holder and abs(now - asked) <= WAITING_SECONDS
             }
             token = state["token"] + 1
             taken = {**state, "holder": holder, "token": token, "renewed": now, "waiting": json.dumps(still)}
@@ -70,12 +68,13 @@ class Leases:
         advice = "Run the same thing again."
         raise LeaseLost(f"{who} {lease.holder}.", subject=self._connection.where, advice=advice)
 
-    def give_back(self, lease: Lease) -> None:
+    def give_back(self, lease: Lease, *, finished: bool) -> None:
+        """`finished`: nothing is left of a journal; else whoever comes next reads it."""
         while True:
             state, version = self._read()
             if (state["holder"], state["token"]) != (lease.holder, lease.token):
                 return
-            if self._write({**state, "holder": None, "pending": None}, version):
+            if self._write({**state, "holder": None, **({"pending": None} if finished else {})}, version):
                 return
 
     def _read(self) -> tuple[dict[str, Any], dict[str, int]]:
@@ -94,9 +93,7 @@ class Leases:
         return self._connection.request("PUT", self._path, state, allow=(409,), **params).status != 409
 
 
-def _before(
-    state: dict[str, Any], waiting: dict[str, float], holder: str, live: bool, now: float
-) -> str | None:
+def _before(state: dict[str, Any], waiting: dict[str, float], holder: str, live: bool, now: float) -> str | None:
     """Who goes first, if anybody does. Distances in time count both ways: a clock may have been set back."""
     held = state["holder"]
     if held not in (None, holder) and abs(now - state["renewed"]) < LEASE_SECONDS and not is_gone(held):

@@ -12,14 +12,13 @@ answers with a conflict, and the conflict with LeaseLost.
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import orjson
-import zstandard
 
 from ingest.store import Slice
 from ingest.store.elastic import documents, layout
@@ -29,7 +28,6 @@ from ingest.store.elastic.layout import Layout
 from ingest.store.rows import seconds
 
 ROUNDS = 5  # of conflicts, before somebody else's writing is called an error
-PIECE = 4_000_000  # bytes of a journal's document
 LOOKED_UP = 5000  # ids at once
 
 Key = tuple[str, str]  # kind, id
@@ -50,7 +48,8 @@ class Change(NamedTuple):
         return self.kind, self.id
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """Where a document stands and as which version it was seen."""
 
     index: str
@@ -76,9 +75,7 @@ def changes(slice_: Slice) -> list[Change]:
     for id_, fingerprint in slice_.fingerprints.items():
         document = documents.print_document(fingerprint)
         if id_ in written:
-            listed.append(
-                Change("prints", id_, {"id": id_, "instant": seconds(written[id_].instant()), **document})
-            )
+            listed.append(Change("prints", id_, {"id": id_, "instant": seconds(written[id_].instant()), **document}))
         else:
             listed.append(Change("prints", id_, document, partial=True))
     listed += [
@@ -86,7 +83,9 @@ def changes(slice_: Slice) -> list[Change]:
         for key, story in slice_.aliases.items()
     ]
     listed += [Change("links", documents.digest(*sorted(pair)), None) for pair in slice_.unlinked]
-    listed += [Change("links", documents.digest(link.a, link.b), documents.link_document(link)) for link in slice_.links]
+    listed += [
+        Change("links", documents.digest(link.a, link.b), documents.link_document(link)) for link in slice_.links
+    ]
     if slice_.booking:
         booking = slice_.booking
         listed.append(Change("bookings", documents.digest(booking.file), documents.booking_document(booking)))
@@ -95,16 +94,6 @@ def changes(slice_: Slice) -> list[Change]:
 
 def _plain(value: str) -> str:
     return value.encode("utf-8", "replace").decode()
-
-
-def pack(listed: Sequence[Change]) -> list[str]:
-    """Changes as the pieces of a journal."""
-    packed = base64.b64encode(zstandard.compress(orjson.dumps([list(one) for one in listed]), 1)).decode()
-    return [packed[start : start + PIECE] for start in range(0, len(packed), PIECE)]
-
-
-def unpack(pieces: Iterable[str]) -> list[Change]:
-    return [Change(*one) for one in orjson.loads(zstandard.decompress(base64.b64decode("".join(pieces))))]
 
 
 class Writer:
@@ -191,8 +180,8 @@ class Writer:
         for _ in range(ROUNDS):
             self._make_months(listed, places)
             too_long = {one.key: "its id is too long" for one in listed if len(one.id.encode()) > LONGEST_ID}
-            actions = [made for one in listed if one.key not in too_long if (made := self._action(one, places))]
-            outcome = deliver(self._connection, actions)
+            made = (self._action(one, places) for one in listed if one.key not in too_long)
+            outcome = deliver(self._connection, (one for one in made if one))
             self._only_stories(outcome)
             refused |= too_long | outcome.refused
             listed = self._unsettled(listed, places, outcome)
@@ -208,13 +197,13 @@ class Writer:
         if place is None:
             if one.partial or one.document is None:
                 return None
-            return action("create", one.key, self._index(one), one.id, one.document)
+            return action("create", one.key, self._index(one), one.id, _with_words(one))
         condition = {"if_seq_no": place.seq_no, "if_primary_term": place.primary_term}
         if one.document is None:
             return action("delete", one.key, place.index, one.id, None, **condition)
         if one.kind == "bookings":  # what an update leaves of a flattened field is a mixture
             return action("index", one.key, place.index, one.id, one.document, **condition)
-        return action("update", one.key, place.index, one.id, {"doc": one.document}, **condition)
+        return action("update", one.key, place.index, one.id, {"doc": _with_words(one)}, **condition)
 
     def _only_stories(self, outcome: Outcome) -> None:
         for (kind, _), why in outcome.refused.items():
@@ -222,9 +211,7 @@ class Writer:
                 advice = "This is a fault of Sitrep: report it."
                 self._connection.gone(f"it refused a document of {kind} ({why}).", advice)
 
-    def _unsettled(
-        self, listed: Sequence[Change], places: Mapping[Key, Place], outcome: Outcome
-    ) -> list[Change]:
+    def _unsettled(self, listed: Sequence[Change], places: Mapping[Key, Place], outcome: Outcome) -> list[Change]:
         """The changes in conflict that are not there as they should be: an unanswered request may have made them."""
         conflicts = set(outcome.conflicts)
         disputed = [one for one in listed if one.key in conflicts]
@@ -268,16 +255,24 @@ class Writer:
         """Make what was written visible to the searches of the next decisions; keys and bookings are read by id."""
         indices = {self._index(one) for one in beside if one.kind in ("prints", "links")}
         for one in stories:
-            if one.kind == "stories":
+            if one.kind == "stories" and (one.key in places or not one.partial):
                 indices.add(places[one.key].index if one.key in places else self._index(one))
-        self.refresh(index for index in indices if not index.endswith("-v1-"))
+        self.refresh(indices)
 
     def refresh(self, indices: Iterable[str]) -> None:
         by_length: dict[int, list[str]] = defaultdict(list)
         for number, index in enumerate(sorted(indices)):  # a request's line has 4,096 bytes at most
             by_length[number // 50].append(index)
         for some in by_length.values():
-            self._connection.request("POST", f"/{','.join(map(quote, some))}/_refresh", allow=(404,))
+            self._connection.request("POST", f"/{','.join(map(quote, some))}/_refresh", ignore_unavailable="true")
+
+
+def _with_words(one: Change) -> documents.Document:
+    """The document as it is sent; the journal does without the words."""
+    assert one.document is not None
+    if one.kind != "stories" or one.partial:
+        return one.document
+    return {**one.document, "words": documents.words(one.document["title"], one.document["text"])}
 
 
 def _says(found: Any, wanted: Change) -> bool:

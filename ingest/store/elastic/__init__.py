@@ -1,0 +1,389 @@
+"""The store of a real deployment: Elasticsearch 8 or 9, searched by Kibana too.
+
+layout.py says what stands where, writing.py how a slice is there wholly or not at all, leasing.py how one publisher
+writes at a time, connection.py and bulk.py what becomes of the server's faults.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ingest.errors import LeaseLost, SitrepError
+from ingest.models import Feed, FeedState, Fingerprint, Head, Link, Story, WantedPage, Window
+from ingest.store import PIECE, Booking, Found, Hit, Lease, Query, Slice, Store, rows, typed
+from ingest.store.elastic import asking, documents, setup, writing
+from ingest.store.elastic.bulk import Action, action, deliver
+from ingest.store.elastic.connection import PAGE, RESULT_WINDOW, Connection, Server
+from ingest.store.elastic.journal import Journal
+from ingest.store.elastic.layout import MONTHLY, VERSION, Layout
+from ingest.store.elastic.leasing import Leases
+
+__all__ = ["ElasticStore", "Layout", "Server"]
+
+EXPORTED = 500  # stories of a page: some 5 MB
+LISTED = 10_000  # ids or keys in one request
+BUCKETS = 10_000  # of a count's page
+_UNREAD = {"excludes": list(documents.UNREAD)}
+
+
+class ElasticStore(Store):
+    """The port's contract (ingest/store/__init__.py) on a cluster. `clock` gives seconds since 1970, for the lease."""
+
+    piece = PIECE
+
+    def __init__(self, server: Server, layout: Layout | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        self._layout = layout or Layout()
+        self._wire = Connection(server)
+        self._leases = Leases(self._wire, self._layout, clock)
+        self._writer = writing.Writer(self._wire, self._layout)
+        self._journal = Journal(self._wire, self._layout)
+        self._unfinished: dict[int, list[str]] = {}  # pieces of a journal by the token of the lease
+        self._superseded: dict[int, list[str]] = {}
+        self._lock = threading.Lock()
+        self._ready = False
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def _connection(self) -> Connection:
+        with self._lock:
+            if not self._ready:
+                setup.ensure(self._wire, self._layout)
+                self._ready = True
+        return self._wire
+
+    # feeds and their state -------------------------------------------------------------------------------------
+    def feeds(self) -> list[Feed]:
+        found = [documents.feed(hit["_source"]) for hit in self._all("feeds", {"match_all": {}}, ["doc"])]
+        return sorted(found, key=lambda feed: feed.url)
+
+    def save_feeds(self, feeds: Iterable[Feed]) -> None:
+        self._put("feeds", ((feed.url, documents.feed_document(feed)) for feed in feeds))
+
+    def remove_feed(self, url: str) -> bool:
+        waiting = [page.url for page in self.wanted([url])]
+        self._drop("wanted", waiting)
+        self._drop("states", [url])
+        return bool(self._drop("feeds", [url]))
+
+    def states(self, urls: Iterable[str]) -> dict[str, FeedState]:
+        found = self._by_id("states", urls, ["doc"])
+        return {url: documents.state(document) for url, document in found.items()}
+
+    def save_states(self, states: Iterable[FeedState]) -> None:
+        self._put("states", ((state.url, documents.state_document(state)) for state in states))
+
+    def wanted(self, feeds: Iterable[str]) -> list[WantedPage]:
+        hits = self._among("wanted", "feed", map(asking.bound, feeds), ["since", "url", "doc"])
+        found = sorted((hit["_source"] for hit in hits), key=lambda page: (page["since"], page["url"]))
+        return [documents.wanted(page) for page in found]
+
+    def save_wanted(self, pages: Iterable[WantedPage], *, fetched: Iterable[str] = ()) -> None:
+        self._put("wanted", ((page.url, documents.wanted_document(page)) for page in pages))
+        self._drop("wanted", fetched)
+
+    # the lease -------------------------------------------------------------------------------------------------
+    def lease(self, holder: str, *, live: bool) -> Lease | str:
+        """As the port says. A holder named "host:pid:anything" whose process is gone from this host counts as gone.
+        What a publisher that died had begun to write is finished first."""
+        self._connection()
+        taken = self._leases.take(holder, live=live)
+        if isinstance(taken, str):
+            return taken
+        lease, before = taken
+        if before["pending"]:
+            self._finish(json.loads(before["pending"]), lease)
+        return lease
+
+    def renew(self, lease: Lease) -> None:
+        self._connection()
+        self._leases.hold(lease)
+
+    def release(self, lease: Lease) -> None:
+        self._connection()
+        finished = not self._unfinished.pop(lease.token, None)
+        self._leases.give_back(lease, finished=finished)
+        self._journal.forget(self._superseded.pop(lease.token, ()))
+
+    def _finish(self, pieces: list[str], lease: Lease) -> None:
+        """Carry out what a publisher that is gone had written down."""
+        self._unfinished[lease.token] = pieces
+        try:
+            if (listed := self._journal.read(pieces)) is not None:
+                every = [*map(self._layout.months, MONTHLY), self._layout.small("links")]
+                self._writer.refresh(every)
+                self._writer.write(listed, lambda: self._leases.hold(lease))
+                self._journal.forget(pieces)
+            del self._unfinished[lease.token]
+        except SitrepError:
+            self.release(lease)
+            raise
+
+    # stories ---------------------------------------------------------------------------------------------------
+    def resolve(self, keys: Iterable[str]) -> dict[str, str]:
+        return {key: document["story"] for key, document in self._by_id("aliases", keys, ["story"]).items()}
+
+    def get(self, ids: Iterable[str]) -> dict[str, Story]:
+        hits = self._stories(ids, _UNREAD)
+        return {hit["_id"]: documents.story(hit["_source"]) for hit in hits}
+
+    def heads(self, ids: Iterable[str]) -> dict[str, Head]:
+        hits = self._stories(ids, list(documents.HEAD))
+        return {hit["_id"]: documents.head(hit["_source"]) for hit in hits}
+
+    def window(self, since: datetime, until: datetime) -> Iterator[Window]:
+        """As the port says; both ends count in whole seconds, rounded down, as instants do."""
+        after: list[Any] = []
+        while True:
+            hits = self._window_page(rows.seconds(since), rows.seconds(until), after)
+            if hits:
+                after = hits[-1]["sort"]
+                yield rows.unpack_window([_window_row(hit["_source"]) for hit in hits])
+            if len(hits) < self.piece:
+                return
+
+    def _window_page(self, since: int, until: int, after: Sequence[Any]) -> list[dict[str, Any]]:
+        hits: list[dict[str, Any]] = []
+        while len(hits) < self.piece:
+            size = min(PAGE, self.piece - len(hits))
+            body = {
+                "query": {"range": {"instant": {"gte": since, "lte": until}}},
+                "_source": ["id", "instant", "numbers", "shingles"],
+                "sort": [{"instant": "asc"}, {"id": "asc"}],
+                "size": size,
+                "track_total_hits": False,
+                **({"search_after": after} if after else {}),
+            }
+            page = self._connection().search(self._layout.months("prints"), body)["hits"]["hits"]
+            hits += page
+            if len(page) < size:
+                break
+            after = page[-1]["sort"]
+        return hits
+
+    def fingerprints(self, ids: Iterable[str]) -> dict[str, Fingerprint]:
+        hits = self._with_ids(self._layout.months("prints"), ids, ["numbers", "shingles"])
+        return {
+            hit["_id"]: rows.unpack_fingerprint(hit["_source"]["numbers"], documents.shingles(hit["_source"]))
+            for hit in hits
+        }
+
+    def links(self, ids: Iterable[str]) -> list[Link]:
+        listed = [asking.bound(ident) for ident in ids]
+        hits = [*self._among("links", "a", listed), *self._among("links", "b", listed)]
+        found = {hit["_id"]: documents.link(hit["_source"]) for hit in hits}
+        return sorted(found.values(), key=lambda link: (link.a, link.b))
+
+    def write(self, slice_: Slice, lease: Lease) -> Mapping[str, str]:
+        """As the port says. Readers may see a part of a slice while it is written; the next publisher sees all of
+        it, or, where LeaseLost is raised before anything was written, nothing."""
+        self._connection()
+        listed = writing.changes(slice_)
+        pieces = self._journal.keep(listed)
+        begun = False
+
+        def hold() -> None:
+            nonlocal begun
+            self._leases.hold(lease, **({} if begun else {"pending": json.dumps(pieces)}))
+            if not begun:
+                self._unfinished[lease.token] = pieces
+            begun = True
+
+        try:
+            refused = self._writer.write(listed, hold)
+        except LeaseLost:
+            if not begun:
+                self._journal.forget(pieces)
+            raise
+        done = [*self._superseded.pop(lease.token, ()), *pieces]
+        del self._unfinished[lease.token]
+        if refused:  # a run that dies before it writes again finds it in the journal
+            self._superseded[lease.token] = done
+        else:
+            self._journal.forget(done)
+        return refused
+
+    def bookings(self, files: Iterable[str] | None = None) -> dict[str, Booking]:
+        if files is None:
+            self._writer.refresh([self._layout.small("bookings")])
+            found = [hit["_source"] for hit in self._all("bookings", {"match_all": {}})]
+        else:
+            found = list(self._by_id("bookings", files).values())
+        return {each["file"]: documents.booking(each) for each in sorted(found, key=lambda each: str(each["file"]))}
+
+    # readers ---------------------------------------------------------------------------------------------------
+    def search(self, query: Query) -> Found:
+        read = typed.read(query.text)
+        asked = asking.query(query, read)
+        sort = asking.BEST if read.required else asking.NEWEST
+        limit, offset = max(0, query.limit), max(0, query.offset)
+        after, skipped = self._skipped(asked, sort, offset)
+        body = {
+            "query": asked,
+            "_source": _UNREAD,
+            "size": min(limit, RESULT_WINDOW),
+            "sort": sort,
+            "track_total_hits": True,
+            "track_scores": True,
+            **({"search_after": after} if after else {"from": skipped}),
+        }
+        page = self._ranked(body)["hits"]
+        sizes = self._cluster_sizes({hit["_source"]["cluster"] for hit in page["hits"]})
+        return Found(page["total"]["value"], [_hit(hit, sizes, read) for hit in page["hits"]])
+
+    def _ranked(self, body: Mapping[str, Any]) -> Any:
+        """A page of stories, their scores from the statistics of all months."""
+        return self._connection().search(self._layout.months("stories"), body, search_type="dfs_query_then_fetch")
+
+    def _skipped(self, asked: Mapping[str, Any], sort: Sequence[Any], offset: int) -> tuple[list[Any], int]:
+        """(where to go on, how many hits to leave out from there): Elasticsearch skips no more than 10,000."""
+        after: list[Any] = []
+        while offset > RESULT_WINDOW // 2:
+            step = min(offset, RESULT_WINDOW)
+            body = {"query": asked, "_source": False, "size": step, "sort": sort, "track_total_hits": False}
+            hits = self._ranked({**body, **({"search_after": after} if after else {})})["hits"]["hits"]
+            if len(hits) < step:
+                return [], RESULT_WINDOW - 1 if not hits else offset
+            after, offset = hits[-1]["sort"], offset - step
+        return after, offset
+
+    def export(self, query: Query) -> Iterator[Story]:
+        """As the port says: the store as it is when the first story is taken. Close the iterator when leaving early;
+        the server keeps that state for five minutes after the last page."""
+        asked = asking.query(query, typed.read(query.text))
+        hits = self._connection().stream(self._layout.months("stories"), asked, [{"id": "asc"}], _UNREAD, size=EXPORTED)
+        try:
+            for hit in hits:
+                yield documents.story(hit["_source"])
+        finally:
+            hits.close()
+
+    def count(self, query: Query, by: str) -> dict[str, int]:
+        field = _COUNTED.get(by)
+        if field is None:
+            raise ValueError(f"cannot count by {by!r}")
+        asked = asking.query(query, typed.read(query.text))
+        counts = self._counts(asked, field, missing=by not in ("topic", "main_topic"))
+        if by == "day":
+            return dict(sorted(counts.items()))
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def _counts(self, asked: Mapping[str, Any], field: str, *, missing: bool = False) -> dict[str, int]:
+        """Exact numbers by the values of a field; "" for stories without any where `missing` is asked for."""
+        counts: dict[str, int] = {}
+        after: dict[str, Any] = {}
+        while True:
+            source = {"value": {"terms": {"field": field, "missing_bucket": missing}}}
+            paged = {"composite": {"size": BUCKETS, "sources": [source], **after}}
+            body = {"query": asked, "size": 0, "track_total_hits": False, "aggs": {"counted": paged}}
+            found = self._connection().search(self._layout.months("stories"), body)
+            buckets = found["aggregations"]["counted"]["buckets"] if "aggregations" in found else []
+            counts.update((bucket["key"]["value"] or "", bucket["doc_count"]) for bucket in buckets)
+            if len(buckets) < BUCKETS:
+                return counts
+            after = {"after": found["aggregations"]["counted"]["after_key"]}
+
+    def largest_clusters(self, limit: int) -> list[tuple[str, int]]:
+        """As the port says: the clusters of those that do not lead, counted."""
+        copies = self._counts({"term": {"lead": False}}, "cluster")
+        first = sorted(copies, key=lambda cluster: -copies[cluster])[: 2 * max(0, limit) + LISTED // 10]
+        sizes = self._cluster_sizes(set(first))
+        several = [(cluster, size) for cluster, size in sizes.items() if size > 1]
+        return sorted(several, key=lambda item: (-item[1], item[0]))[: max(0, limit)]
+
+    def _cluster_sizes(self, clusters: set[str]) -> dict[str, int]:
+        return self._counts({"terms": {"cluster": sorted(clusters)}}, "cluster") if clusters else {}
+
+    def info(self) -> Mapping[str, Any]:
+        connection = self._connection()
+        stories = connection.request("GET", f"/{self._layout.months('stories')}/_count").body["count"]
+        answer = connection.request("GET", "/", allow=(403,))
+        engine = answer.body["version"]["number"] if answer.status == 200 else "(version not told to this key)"
+        return {
+            "kind": "elasticsearch",
+            "where": connection.where,
+            "version": VERSION,
+            "engine": f"Elasticsearch {engine}",
+            "stories": stories,
+        }
+
+    # documents of the small indices ----------------------------------------------------------------------------
+    def _put(self, kind: str, pairs: Iterable[tuple[str, documents.Document]]) -> None:
+        """Add or change documents by what names them."""
+        index = self._layout.small(kind)
+        self._deliver(
+            kind,
+            [
+                action("index", (kind, name), index, documents.digest(name), document)
+                for name, document in dict(pairs).items()
+            ],
+        )
+
+    def _drop(self, kind: str, names: Iterable[str]) -> list[str]:
+        """Forget documents; gives the names of those that were there."""
+        there = list(self._by_id(kind, names, False))
+        index = self._layout.small(kind)
+        self._deliver(kind, [action("delete", (kind, name), index, documents.digest(name), None) for name in there])
+        return there
+
+    def _deliver(self, kind: str, actions: Sequence[Action]) -> None:
+        if not actions:
+            return
+        outcome = deliver(self._connection(), actions)
+        for why in outcome.refused.values():
+            self._wire.gone(f"it refused a document of {kind} ({why}).", "This is a fault of Sitrep: report it.")
+        self._writer.refresh([self._layout.small(kind)])
+
+    def _by_id(self, kind: str, names: Iterable[str], source: Any = True) -> dict[str, Any]:
+        """Documents by what names them, as they are at this moment."""
+        listed, found = list(dict.fromkeys(names)), {}
+        path = f"/{self._layout.small(kind)}/_mget"
+        for start in range(0, len(listed), LISTED):
+            part = listed[start : start + LISTED]
+            body = {"ids": [documents.digest(name) for name in part]}
+            told = ",".join(source) if isinstance(source, list) else source
+            docs = self._connection().request("POST", path, body, _source=told).body["docs"]
+            found.update({name: doc.get("_source") for name, doc in zip(part, docs, strict=True) if doc.get("found")})
+        return found
+
+    def _all(self, kind: str, query: Mapping[str, Any], source: Any = True) -> Iterator[dict[str, Any]]:
+        return self._connection().all(self._layout.small(kind), query, source)
+
+    def _among(self, kind: str, field: str, values: Iterable[str], source: Any = True) -> Iterator[dict[str, Any]]:
+        listed = list(dict.fromkeys(values))
+        for start in range(0, len(listed), LISTED):
+            yield from self._all(kind, {"terms": {field: listed[start : start + LISTED]}}, source)
+
+    def _stories(self, ids: Iterable[str], source: Any) -> Iterator[dict[str, Any]]:
+        return self._with_ids(self._layout.months("stories"), ids, source)
+
+    def _with_ids(self, index: str, ids: Iterable[str], source: Any) -> Iterator[dict[str, Any]]:
+        listed = [asking.bound(ident) for ident in dict.fromkeys(ids)]
+        for start in range(0, len(listed), PAGE):
+            some = listed[start : start + PAGE]
+            yield from self._connection().all(index, {"ids": {"values": some}}, source)
+
+
+_COUNTED = {
+    "day": "day",
+    "topic": "topics",
+    "main_topic": "main_topics",
+    "source": "source",
+    "language": "language",
+}
+
+
+def _window_row(document: Mapping[str, Any]) -> tuple[str, int, str | None, bytes]:
+    return document["id"], document["instant"], document["numbers"], documents.shingles(document)
+
+
+def _hit(hit: Mapping[str, Any], sizes: Mapping[str, int], read: typed.Typed) -> Hit:
+    story = documents.story(hit["_source"])
+    shown = typed.snippet(story.content.text, read.required)
+    score = hit["_score"] if read.required else 0.0
+    return Hit(story, score or 0.0, shown.text, shown.marks, sizes[story.cluster] - 1)
