@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -36,6 +37,15 @@ class Settings:
     ca_file: str = ""
     port: int = 8080  # of Airflow's web page (make up); the next free one where it is taken
     topics_file: str = ""
+    # The store of a real deployment, in place of the embedded one. The URL may hold a password.
+    elasticsearch_url: str = field(default="", repr=False)
+    elasticsearch_api_key: str = field(default="", repr=False)
+    elasticsearch_user: str = ""
+    elasticsearch_password: str = field(default="", repr=False)
+    elasticsearch_ca_file: str = ""
+    elasticsearch_prefix: str = ""
+    elasticsearch_shards: int = 1
+    elasticsearch_replicas: int | None = None
 
     @property
     def database(self) -> Path:
@@ -77,6 +87,15 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         ca_file=environ.get("SITREP_CA_FILE", ""),
         port=_positive("SITREP_PORT", environ.get("SITREP_PORT", "")) or 8080,
         topics_file=environ.get("SITREP_TOPICS", ""),
+        elasticsearch_url=environ.get("SITREP_ELASTICSEARCH_URL", "").strip(),
+        elasticsearch_api_key=environ.get("SITREP_ELASTICSEARCH_API_KEY", "").strip(),
+        elasticsearch_user=environ.get("SITREP_ELASTICSEARCH_USER", ""),
+        elasticsearch_password=environ.get("SITREP_ELASTICSEARCH_PASSWORD", ""),
+        elasticsearch_ca_file=environ.get("SITREP_ELASTICSEARCH_CA_FILE", ""),
+        elasticsearch_prefix=_prefix(environ.get("SITREP_ELASTICSEARCH_PREFIX", "")),
+        elasticsearch_shards=_positive("SITREP_ELASTICSEARCH_SHARDS", environ.get("SITREP_ELASTICSEARCH_SHARDS", ""))
+        or 1,
+        elasticsearch_replicas=_replicas(environ.get("SITREP_ELASTICSEARCH_REPLICAS", "")),
     )
 
 
@@ -106,6 +125,23 @@ def _positive(name: str, value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise SettingsError(f"{value!r} is no whole number from 1 on", subject=name)
     return int(value)
+
+
+def _replicas(value: str) -> int | None:
+    if value and not value.isdecimal():
+        raise SettingsError(f"{value!r} is no whole number from 0 on", subject="SITREP_ELASTICSEARCH_REPLICAS")
+    return int(value) if value else None
+
+
+def _prefix(value: str) -> str:
+    """What an index's name may begin with."""
+    if value and not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", value):
+        raise SettingsError(
+            f"{value!r} cannot begin the name of an index",
+            subject="SITREP_ELASTICSEARCH_PREFIX",
+            advice="Write small letters, digits and hyphens, like news-.",
+        )
+    return value
 
 
 def _one_line(value: str) -> str:

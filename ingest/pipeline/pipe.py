@@ -48,6 +48,10 @@ class Pipe:
 
     @cached_property
     def store(self) -> Store:
+        if self.settings.elasticsearch_url:
+            from ingest.store.elastic import opened_by
+
+            return opened_by(self.settings)
         from ingest.store.sqlite import SqliteStore
 
         return SqliteStore(self.settings.database)

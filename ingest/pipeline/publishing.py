@@ -19,10 +19,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import orjson
 
 from ingest import dedup
 from ingest.errors import LeaseLost, SitrepError, TryAgain
-from ingest.landing import Part
+from ingest.landing import Part, Quarantined
 from ingest.models import Content, Fingerprint, Head, Outcome, Story, Window
 from ingest.pipeline import revisions
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
@@ -34,6 +35,7 @@ ARCHIVE_SLICE = 10_000  # they are in memory at once, with their texts
 SLICE_SPAN = timedelta(days=30)
 ASK_AGAIN = 0.2  # seconds
 RENEW = 5.0  # seconds: well within what the store allows
+REFUSED = "refused_by_store"
 TRIES = 3  # a file that failed so often is set aside
 
 
@@ -71,7 +73,7 @@ def _publish_file(pipe: Pipe, path: str, booking: Booking | None, run: str, prog
         booking = Booking(path, part.version, run, 0, False, part.header["counts"], part.header["reasons"])
     if not booking.complete and _failures(pipe, path, part.version) >= TRIES:
         raise SitrepError(f"set aside after {TRIES} failures", advice=f"To try again, delete {_noted(path)}.")
-    for booking in _slices(pipe.store, part, booking):  # noqa: B020 - each is the one before, further on
+    for booking in _slices(pipe, part, booking):  # noqa: B020 - each is the one before, further on
         progress(Step(f"publish {path}", booking.done, part.count, "stories"))
     return booking
 
@@ -97,14 +99,17 @@ def _set_aside(pipe: Pipe, path: str, error: Exception) -> str:
     return f"{path} could not be published ({what})"
 
 
-def _slices(store: Store, part: Part, booking: Booking) -> Iterator[Booking]:
+def _slices(pipe: Pipe, part: Part, booking: Booking) -> Iterator[Booking]:
     """Publish what is left of a file; yields the booking after each slice."""
+    store = pipe.store
     while not booking.complete:
         stop = _stop(part, booking.done, live=is_live(booking.file))
         try:
             with publishing(store, live=is_live(booking.file)) as lease:
-                booking = _publish_slice(store, part, booking, stop, lease)
-        except LeaseLost:  # nothing was written: the same slice again
+                booking = _publish_slice(pipe, part, booking, stop, lease)
+        except LeaseLost:  # nothing was written: the same slice again, unless another publisher finished it
+            booked = store.bookings([booking.file]).get(booking.file, booking)
+            booking = booked if booked.version == booking.version else booking
             continue
         yield booking
 
@@ -143,18 +148,68 @@ class _Work:
     def new(self) -> set[str]:
         return {id_ for id_ in self.after if id_ not in self.before}
 
+    def leave_out(self, refused: Collection[str]) -> None:
+        """As if these stories had not been among what is published now."""
+        for id_ in refused:
+            del self.after[id_]
+            self.prints.pop(id_, None)
+        self.rewritten.difference_update(refused)
+        self.aliases = {key: id_ for key, id_ in self.aliases.items() if id_ not in refused}
+        self.outcomes = [
+            (feed, id_, Outcome.QUARANTINED if id_ in refused else outcome) for feed, id_, outcome in self.outcomes
+        ]
 
-def _publish_slice(store: Store, part: Part, booking: Booking, stop: int, lease: Lease) -> Booking:
+
+def _publish_slice(pipe: Pipe, part: Part, booking: Booking, stop: int, lease: Lease) -> Booking:
+    store = pipe.store
     items = part.slice(booking.done, stop)
     work = _decide(store, items, datetime.now(UTC))
     store.renew(lease)
+    while True:
+        slice_ = _slice(store, work, booking, lease)
+        done = replace(slice_.booking or booking, done=stop, complete=stop >= part.count)
+        refused = store.write(replace(slice_, booking=done), lease)
+        if not refused:
+            return done
+        booking = replace(booking, reasons=_quarantine(pipe, booking, work, items, refused))
+        work.leave_out(refused)
+
+
+def _quarantine(
+    pipe: Pipe,
+    booking: Booking,
+    work: _Work,
+    items: Sequence[tuple[Content, Fingerprint]],
+    refused: Mapping[str, str],
+) -> dict[str, int]:
+    """Keep what the store refuses, and count it; gives the booking's reasons with it."""
+    reasons = Counter(booking.reasons)
+    for (content, _), (_, id_, _) in zip(items, work.outcomes, strict=True):
+        if id_ in refused:
+            pipe.landing.quarantine(
+                Quarantined(
+                    reason=REFUSED,
+                    detail=refused[id_],
+                    where=booking.file,
+                    kind="story",
+                    feed=content.feed,
+                    captured=content.captured,
+                    meta={"url": content.url, "trusted": is_live(booking.file)},
+                    data=orjson.dumps(content.to_json()),
+                )
+            )
+            reasons[REFUSED] += 1
+    return dict(reasons)
+
+
+def _slice(store: Store, work: _Work, booking: Booking, lease: Lease) -> Slice:
+    """What the work changes in the store, with the booking's counts."""
     moved = _moved(work)
     verdicts = _judge(store, work, moved, _renewal(store, lease))
     store.renew(lease)
     heads, places = _clusters(store, work, verdicts, {*moved, *_reranked(work)})
     counts = _count(work, places, booking, live=is_live(booking.file))
     clusters = {id_: place for id_, place in places.items() if (heads[id_].cluster, heads[id_].lead) != place}
-    done = replace(booking, done=stop, complete=stop >= part.count, counts=counts)
     stories = [_placed(work.after[id_], clusters) for id_ in sorted(work.rewritten)]
     touched = [
         _placed(story, clusters)
@@ -162,20 +217,16 @@ def _publish_slice(store: Store, part: Part, booking: Booking, stop: int, lease:
         if id_ not in work.rewritten and story != work.before.get(id_)
     ]
     written = {story.id for story in (*stories, *touched)}
-    store.write(
-        Slice(
-            stories=stories,
-            touched=touched,
-            fingerprints={id_: work.prints[id_] for id_ in work.rewritten if id_ in work.prints},
-            aliases=work.aliases,
-            links=verdicts.linked,
-            unlinked=verdicts.unlinked,
-            clusters={id_: place for id_, place in clusters.items() if id_ not in written},
-            booking=done,
-        ),
-        lease,
+    return Slice(
+        stories=stories,
+        touched=touched,
+        fingerprints={id_: work.prints[id_] for id_ in work.rewritten if id_ in work.prints},
+        aliases=work.aliases,
+        links=verdicts.linked,
+        unlinked=verdicts.unlinked,
+        clusters={id_: place for id_, place in clusters.items() if id_ not in written},
+        booking=replace(booking, counts=counts),
     )
-    return done
 
 
 def _placed(story: Story, clusters: Mapping[str, tuple[str, bool]]) -> Story:

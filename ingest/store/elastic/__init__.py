@@ -15,6 +15,7 @@ from typing import Any
 
 from ingest.errors import LeaseLost, SitrepError
 from ingest.models import Feed, FeedState, Fingerprint, Head, Link, Story, WantedPage, Window
+from ingest.settings import Settings
 from ingest.store import PIECE, Booking, Found, Hit, Lease, Query, Slice, Store, rows, typed
 from ingest.store.elastic import asking, documents, setup, writing
 from ingest.store.elastic.bulk import Action, action, deliver
@@ -367,6 +368,19 @@ class ElasticStore(Store):
         for start in range(0, len(listed), PAGE):
             some = listed[start : start + PAGE]
             yield from self._connection().all(index, {"ids": {"values": some}}, source)
+
+
+def opened_by(settings: Settings) -> ElasticStore:
+    """The store that the settings name. Raises SettingsError."""
+    server = Server.read(
+        settings.elasticsearch_url,
+        api_key=settings.elasticsearch_api_key,
+        user=settings.elasticsearch_user,
+        password=settings.elasticsearch_password,
+        ca_file=settings.elasticsearch_ca_file,
+    )
+    layout = Layout(settings.elasticsearch_prefix, settings.elasticsearch_shards, settings.elasticsearch_replicas)
+    return ElasticStore(server, layout)
 
 
 _COUNTED = {

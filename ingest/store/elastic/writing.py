@@ -115,10 +115,11 @@ class Writer:
         beside = [one for one in self._placed_prints(listed, stories, places) if one.kind != "stories"]
         places |= self._look_up_small(beside)
         hold()
-        refused = self._carry_out(stories, places, hold)
+        refused = self._carry_out([one for one in stories if not one.partial], places, hold)
         if not refused:
             last = [one for one in beside if one.kind == "bookings"]
-            self._carry_out([one for one in beside if one.kind != "bookings"], places, hold)
+            moved = [one for one in stories if one.partial]
+            self._carry_out([*moved, *(one for one in beside if one.kind != "bookings")], places, hold)
             self._refresh(listed, beside, places)
             self._carry_out(last, places, hold)
         return {ident: why for (_, ident), why in refused.items()}
