@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from elasticsearch import Elasticsearch
 
 from ingest import settings as configuration
 from ingest.settings import Settings
+from tests import elastic_server
 from tests.servers import FaultServer
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -34,3 +37,24 @@ def settings(tmp_path: Path) -> Settings:
 def server() -> Iterator[FaultServer]:
     with FaultServer() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of the server that all tests share, with user and password."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    try:
+        with elastic_server.shared(folder) as url:
+            yield url
+    except elastic_server.NoServer as error:
+        elastic_server.without_server(error)
+
+
+@pytest.fixture(scope="session")
+def client(elasticsearch_url: str) -> Iterator[Elasticsearch]:
+    """For what the store itself cannot do."""
+    address, user, password = elastic_server.parted(elasticsearch_url)
+    with Elasticsearch(address, basic_auth=(user, password), request_timeout=60) as client:
+        yield client
+        elastic_server.wipe(client, elastic_server.PREFIX, whole=True)

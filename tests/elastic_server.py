@@ -335,6 +335,26 @@ def without_server(why: NoServer) -> None:
     pytest.skip(told)
 
 
+PREFIX = f"test{os.getpid()}-"
+
+
+def wipe(client: Elasticsearch, prefix: str, *, whole: bool = False) -> None:
+    """Empty the indices that begin so: making one takes longer than most tests. `whole`: delete them and what makes
+    them."""
+    names = [each["index"] for each in client.cat.indices(index=f"{prefix}*", format="json", h="index")]
+    if names and whole:
+        client.indices.delete(index=names)
+    elif names:
+        client.indices.refresh(index=names)
+        everything = {"bool": {"must_not": {"ids": {"values": ["layout"]}}}}
+        client.delete_by_query(index=names, query=everything, refresh=True, conflicts="proceed")
+    if whole:
+        for template in client.indices.get_index_template(name=f"{prefix}*")["index_templates"]:
+            client.indices.delete_index_template(name=template["name"])
+        for component in client.cluster.get_component_template(name=f"{prefix}*")["component_templates"]:
+            client.cluster.delete_component_template(name=component["name"])
+
+
 def parted(url: str) -> tuple[str, str, str]:
     """A URL as (address without secrets, user, password)."""
     from urllib.parse import unquote

@@ -222,36 +222,38 @@ class ElasticStore(Store):
         read = typed.read(query.text)
         asked = asking.query(query, read)
         sort = asking.BEST if read.required else asking.NEWEST
-        limit, offset = max(0, query.limit), max(0, query.offset)
-        after, skipped = self._skipped(asked, sort, offset)
+        limit = min(max(0, query.limit), RESULT_WINDOW)
         body = {
             "query": asked,
             "_source": _UNREAD,
-            "size": min(limit, RESULT_WINDOW),
+            "size": limit,
             "sort": sort,
             "track_total_hits": True,
             "track_scores": True,
-            **({"search_after": after} if after else {"from": skipped}),
+            **self._start(asked, sort, max(0, query.offset), limit),
         }
         page = self._ranked(body)["hits"]
         sizes = self._cluster_sizes({hit["_source"]["cluster"] for hit in page["hits"]})
         return Found(page["total"]["value"], [_hit(hit, sizes, read) for hit in page["hits"]])
 
+    def _start(self, asked: Mapping[str, Any], sort: Sequence[Any], offset: int, limit: int) -> dict[str, Any]:
+        """Where a page begins. Elasticsearch skips no more than 10,000 hits at once."""
+        if offset + limit <= RESULT_WINDOW:
+            return {"from": offset}
+        start: dict[str, Any] = {}
+        while offset > 0:
+            step = min(offset, RESULT_WINDOW)
+            body = {"query": asked, "_source": False, "size": step, "sort": sort, "track_total_hits": False, **start}
+            hits = self._ranked(body)["hits"]["hits"]
+            if len(hits) < step:
+                return {"size": 0}
+            start = {"search_after": hits[-1]["sort"]}
+            offset -= step
+        return start
+
     def _ranked(self, body: Mapping[str, Any]) -> Any:
         """A page of stories, their scores from the statistics of all months."""
         return self._connection().search(self._layout.months("stories"), body, search_type="dfs_query_then_fetch")
-
-    def _skipped(self, asked: Mapping[str, Any], sort: Sequence[Any], offset: int) -> tuple[list[Any], int]:
-        """(where to go on, how many hits to leave out from there): Elasticsearch skips no more than 10,000."""
-        after: list[Any] = []
-        while offset > RESULT_WINDOW // 2:
-            step = min(offset, RESULT_WINDOW)
-            body = {"query": asked, "_source": False, "size": step, "sort": sort, "track_total_hits": False}
-            hits = self._ranked({**body, **({"search_after": after} if after else {})})["hits"]["hits"]
-            if len(hits) < step:
-                return [], RESULT_WINDOW - 1 if not hits else offset
-            after, offset = hits[-1]["sort"], offset - step
-        return after, offset
 
     def export(self, query: Query) -> Iterator[Story]:
         """As the port says: the store as it is when the first story is taken. Close the iterator when leaving early;

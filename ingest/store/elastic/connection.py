@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -33,6 +34,7 @@ TRIES_BUSY = 8
 LONGEST_PAUSE = 10.0
 
 BUSY = (429, 502, 503, 504)
+MAKERS = 4  # indices made at once: twice as fast as one by one, measured with six
 PAGE = 5000  # documents of a page, and the bytes of one stay below 25 MB for stories of 5 kB
 RESULT_WINDOW = 10_000  # Elasticsearch refuses to skip further
 
@@ -184,6 +186,19 @@ class Connection:
         target = f"{path}?{query}" if query else path
         answer = self._opened().perform_request(method, target, headers=headers, body=body)
         return Answer(answer.meta.status, answer.body)
+
+    def make_indices(self, wanted: Mapping[str, Any]) -> set[str]:
+        """Make these indices (name → body) where they are not there; gives those that were not. Several at once: the
+        cluster puts them into one change of its state."""
+
+        def make(name: str) -> bool:
+            answer = self.request("PUT", f"/{quote(name)}", wanted[name], allow=(400,))
+            if answer.status == 400 and answer.body["error"]["type"] != "resource_already_exists_exception":
+                self.refused(400, answer.body, name)
+            return answer.status == 200
+
+        with ThreadPoolExecutor(MAKERS) as makers:
+            return {name for name, made in zip(wanted, makers.map(make, wanted), strict=True) if made}
 
     # faults ------------------------------------------------------------------------------------------------------
     def _not_reached(self, error: Exception) -> NoReturn:

@@ -30,10 +30,6 @@ def put(connection: Connection, layout: Layout) -> None:
         connection.request("PUT", f"/_component_template/{quote(name)}", component)
     for name, template in layout.templates().items():
         connection.request("PUT", f"/_index_template/{quote(name)}", template)
-    for kind in definitions.SMALL:
-        index = f"/{quote(layout.small(kind))}"
-        made = connection.request("PUT", index, layout.small_index(kind), allow=(400,))
-        if made.status == 400 and made.body["error"]["type"] != "resource_already_exists_exception":
-            connection.refused(400, made.body, index)
+    connection.make_indices({layout.small(kind): layout.small_index(kind) for kind in definitions.SMALL})
     path = f"/{quote(layout.small('control'))}/_doc/layout"
     connection.request("PUT", path, {"layout": layout.digest()}, refresh="true")

@@ -117,11 +117,11 @@ class Writer:
         hold()
         refused = self._carry_out([one for one in stories if not one.partial], places, hold)
         if not refused:
-            last = [one for one in beside if one.kind == "bookings"]
             moved = [one for one in stories if one.partial]
             self._carry_out([*moved, *(one for one in beside if one.kind != "bookings")], places, hold)
-            self._refresh(listed, beside, places)
-            self._carry_out(last, places, hold)
+        self._refresh(listed, beside, places)
+        if not refused:
+            self._carry_out(self._new([one for one in beside if one.kind == "bookings"], places), places, hold)
         return {ident: why for (_, ident), why in refused.items()}
 
     # looking -----------------------------------------------------------------------------------------------------
@@ -189,6 +189,7 @@ class Writer:
             if not listed:
                 return refused
             hold()  # raises where somebody took over; else somebody who knows no lease wrote there
+            self.refresh([self._layout.months("stories")])
             places = self.look_up([one for one in listed if one.kind == "stories"])
             places |= self._look_up_small([one for one in listed if one.kind != "stories"])
         return self._connection.gone("somebody else keeps changing the same documents.", "Who writes there?")
@@ -212,12 +213,15 @@ class Writer:
                 advice = "This is a fault of Sitrep: report it."
                 self._connection.gone(f"it refused a document of {kind} ({why}).", advice)
 
+    def _new(self, listed: Sequence[Change], places: Mapping[Key, Place]) -> list[Change]:
+        """The changes that say what does not stand there yet; an update finds that out by itself."""
+        found = self._contents(listed, places)
+        return [one for one in listed if not _says(found.get(one.key), one)]
+
     def _unsettled(self, listed: Sequence[Change], places: Mapping[Key, Place], outcome: Outcome) -> list[Change]:
         """The changes in conflict that are not there as they should be: an unanswered request may have made them."""
         conflicts = set(outcome.conflicts)
-        disputed = [one for one in listed if one.key in conflicts]
-        found = self._contents(disputed, places)
-        return [one for one in disputed if not _says(found.get(one.key), one)]
+        return self._new([one for one in listed if one.key in conflicts], places)
 
     def _contents(self, listed: Sequence[Change], places: Mapping[Key, Place]) -> dict[Key, Any]:
         asked = [
@@ -236,11 +240,10 @@ class Writer:
             for one in listed
             if one.kind in layout.MONTHLY and not one.partial and one.key not in places
         }
-        for index in sorted(new - self._months):
-            made = self._connection.request("PUT", f"/{quote(index)}", {}, allow=(400,))
-            if made.status == 400 and made.body["error"]["type"] != "resource_already_exists_exception":
-                self._connection.refused(400, made.body, index)
-            self._check_month(index, fresh=made.status == 200)
+        missing = sorted(new - self._months)
+        made = self._connection.make_indices({index: {} for index in missing})
+        for index in missing:
+            self._check_month(index, fresh=index in made)
             self._months.add(index)
 
     def _check_month(self, index: str, *, fresh: bool) -> None:
