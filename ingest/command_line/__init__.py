@@ -16,14 +16,14 @@ from typing import Any
 import click
 
 from ingest import __version__
-from ingest.command_line import feeds, quarantine, running, searching, showing, topics
+from ingest.command_line import feeds, quarantine, running, searching, showing, store, topics
 from ingest.errors import NotAnArchive, SettingsError, SitrepError, UsageError
 
 WRONG_USE = (UsageError, SettingsError, NotAnArchive)
 SECTIONS = {
     "Take in": ("run", "backfill", "fetch", "digest", "publish"),
     "Read": ("search", "show", "export", "report"),
-    "Look after": ("feeds", "topics", "quarantine", "completion"),
+    "Look after": ("feeds", "topics", "quarantine", "store", "completion"),
 }
 
 
@@ -84,7 +84,7 @@ def completion(shell: str) -> None:
     click.echo(kind(sitrep, {}, "sitrep", "_SITREP_COMPLETE").source())
 
 
-for command in (*running.COMMANDS, *searching.COMMANDS, feeds.feeds, quarantine.quarantine, topics.topics):
+for command in (*running.COMMANDS, *searching.COMMANDS, feeds.feeds, quarantine.quarantine, store.store, topics.topics):
     sitrep.add_command(command)
 
 

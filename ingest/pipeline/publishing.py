@@ -103,15 +103,21 @@ def _slices(pipe: Pipe, part: Part, booking: Booking) -> Iterator[Booking]:
     """Publish what is left of a file; yields the booking after each slice."""
     store = pipe.store
     while not booking.complete:
-        stop = _stop(part, booking.done, live=is_live(booking.file))
         try:
             with publishing(store, live=is_live(booking.file)) as lease:
-                booking = _publish_slice(pipe, part, booking, stop, lease)
-        except LeaseLost:  # nothing was written: the same slice again, unless another publisher finished it
-            booked = store.bookings([booking.file]).get(booking.file, booking)
-            booking = booked if booked.version == booking.version else booking
+                booking = _as_booked(store, booking)
+                if not booking.complete:
+                    stop = _stop(part, booking.done, live=is_live(booking.file))
+                    booking = _publish_slice(pipe, part, booking, stop, lease)
+        except LeaseLost:  # nothing was written: the same slice again
             continue
         yield booking
+
+
+def _as_booked(store: Store, booking: Booking) -> Booking:
+    """How far the file is at this moment: another publisher may have gone on with it, or died while it did."""
+    booked = store.bookings([booking.file]).get(booking.file, booking)
+    return booked if booked.version == booking.version else booking
 
 
 def _stop(part: Part, start: int, *, live: bool) -> int:

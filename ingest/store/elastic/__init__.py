@@ -17,8 +17,9 @@ from ingest.errors import LeaseLost, SitrepError
 from ingest.models import Feed, FeedState, Fingerprint, Head, Link, Story, WantedPage, Window
 from ingest.settings import Settings
 from ingest.store import PIECE, Booking, Found, Hit, Lease, Query, Slice, Store, rows, typed
-from ingest.store.elastic import asking, documents, setup, writing
+from ingest.store.elastic import asking, checking, documents, setup, writing
 from ingest.store.elastic.bulk import Action, action, deliver
+from ingest.store.elastic.checking import Finding
 from ingest.store.elastic.connection import PAGE, RESULT_WINDOW, Connection, Server
 from ingest.store.elastic.journal import Journal
 from ingest.store.elastic.layout import MONTHLY, VERSION, Layout
@@ -50,6 +51,19 @@ class ElasticStore(Store):
 
     def close(self) -> None:
         self._wire.close()
+
+    @property
+    def where(self) -> str:
+        """Its hosts, without secrets."""
+        return self._wire.where
+
+    def check(self) -> list[Finding]:
+        """What is well and what is not; never raises for what is not."""
+        return list(checking.check(self._wire, self._layout))
+
+    def setup(self) -> None:
+        """Put this release's templates and the alias there."""
+        checking.setup(self._wire, self._layout)
 
     def _connection(self) -> Connection:
         with self._lock:

@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote, urlsplit
 
@@ -64,6 +65,8 @@ class Server:
             user, password = user or name, password or secret
         if not hosts:
             raise SettingsError("names no address", subject="SITREP_ELASTICSEARCH_URL")
+        if ca_file and not Path(ca_file).is_file():
+            raise SettingsError("is no file", subject="SITREP_ELASTICSEARCH_CA_FILE")
         if api_key and (user or password):
             user = password = ""  # the key wins: a server takes one of them
         return cls(tuple(hosts), api_key, user, password, ca_file)
@@ -204,6 +207,10 @@ class Connection:
     def _not_reached(self, error: Exception) -> NoReturn:
         """No answer: StoreGone that says why, without the client's own text, which may hold what was sent."""
         told = str(error).lower()
+        if isinstance(error, TlsError) and (
+            "wrong_version" in told or "record_layer" in told or "record layer" in told
+        ):
+            self.gone("it does not speak TLS.", "Is its address http://…?")
         if isinstance(error, TlsError) or "certificate" in told or "ca_certs" in told or isinstance(error, OSError):
             ca = self.server.ca_file
             advice = f"Is {ca} the certificate of its authority?" if ca else "SITREP_ELASTICSEARCH_CA_FILE names one."

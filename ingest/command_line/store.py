@@ -1,0 +1,73 @@
+"""`sitrep store`: where stories are kept, and whether all is well with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ingest.command_line import showing
+from ingest.command_line.options import as_json
+from ingest.errors import StoreGone, UsageError
+
+if TYPE_CHECKING:
+    from ingest.pipeline.pipe import Pipe
+    from ingest.store.elastic import ElasticStore
+
+
+@click.group(short_help="Check and set up the store.")
+def store() -> None:
+    """Check and set up the store: the embedded one, or the Elasticsearch that SITREP_ELASTICSEARCH_URL names."""
+
+
+@store.command()
+@as_json
+def check(as_json: bool) -> None:
+    """Say what is wrong with the store, and what to do.
+
+    Of an Elasticsearch: host, certificate, key, rights, version, templates, alias, blocked and closed months, shards.
+    """
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe:
+        if not pipe.settings.elasticsearch_url:
+            info = pipe.store.info()
+            findings = [{"ok": True, "what": f"{info['engine']}, {info['stories']} stories", "advice": ""}]
+            where = str(info["where"])
+        else:
+            served = _served(pipe)
+            where = served.where
+            findings = [{"ok": one.ok, "what": one.what, "advice": one.advice} for one in served.check()]
+    if as_json:
+        showing.echo_json({"where": where, "findings": findings})
+    else:
+        click.echo(showing.plain(where))
+        for one in findings:
+            told = one["what"] if one["ok"] else f"{one['what']} → {one['advice']}"
+            click.echo(showing.plain(f"  {'ok ' if one['ok'] else 'BAD'} {told}"))
+    if not all(one["ok"] for one in findings):
+        raise StoreGone("not all is well with the store.", subject=where, advice="See above.")
+
+
+@store.command()
+def setup() -> None:
+    """Put templates, small indices and the alias into Elasticsearch, or those of this release in place of older ones.
+
+    The first run does so too, where its key may. It changes no story.
+    """
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe:
+        if not pipe.settings.elasticsearch_url:
+            raise UsageError(
+                "the embedded store sets itself up", advice="Set SITREP_ELASTICSEARCH_URL for Elasticsearch."
+            )
+        _served(pipe).setup()
+        showing.say(f"{_served(pipe).where} is set up")
+
+
+def _served(pipe: Pipe) -> ElasticStore:
+    from ingest.store.elastic import ElasticStore
+
+    assert isinstance(pipe.store, ElasticStore)
+    return pipe.store

@@ -1,0 +1,151 @@
+"""What is wrong with a store on Elasticsearch, in plain words, and what to do: `sitrep store check`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ingest.errors import StoreGone
+from ingest.store.elastic import layout as definitions
+from ingest.store.elastic.connection import Connection
+from ingest.store.elastic.layout import Layout
+
+OLDEST = 8  # major version
+SHARDS_A_NODE = 1000  # cluster.max_shards_per_node where nobody changed it
+# What each key may do, as `sitrep store check` asks for it; of the small indices a writer needs the same.
+WRITES = ("read", "write", "create_index", "view_index_metadata", "maintenance")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `advice`: what to do where it is not well."""
+
+    ok: bool
+    what: str
+    advice: str = ""
+
+
+def check(connection: Connection, layout: Layout) -> Iterator[Finding]:
+    """Look at one thing after the other, as far as the ones before let us."""
+    for host in connection.server.exposed:
+        yield Finding(False, f"{host} is reached unencrypted over a network", "Use https.")
+    try:
+        yield from _reached(connection)
+        yield from _rights(connection, layout)
+        yield from _laid_out(connection, layout)
+        yield from _months(connection, layout)
+        yield from _shards(connection, layout)
+    except StoreGone as error:
+        yield Finding(False, str(error.args[0]), error.advice)
+
+
+def _reached(connection: Connection) -> Iterator[Finding]:
+    answer = connection.request("GET", "/", allow=(403,))
+    if answer.status == 403:
+        yield Finding(True, "reached; the key does not let us see its version")
+        return
+    version = answer.body["version"]["number"]
+    old = int(version.partition(".")[0]) < OLDEST
+    yield Finding(
+        not old, f"reached: Elasticsearch {version}", f"Sitrep needs version {OLDEST} or newer." if old else ""
+    )
+
+
+def _rights(connection: Connection, layout: Layout) -> Iterator[Finding]:
+    names = [f"{layout.prefix}stories-v*-*", f"{layout.prefix}prints-v*-*", f"{layout.prefix}sitrep-v*-*"]
+    asked = {"index": [{"names": names, "privileges": list(WRITES)}]}
+    answer = connection.request("POST", "/_security/user/_has_privileges", asked, allow=(400, 404, 405, 500))
+    if answer.status != 200:
+        yield Finding(True, "security is off: everybody may do everything")
+        return
+    lacking = [f"{right} on {name}" for name in names for right, has in answer.body["index"][name].items() if not has]
+    if lacking:
+        yield Finding(False, f"{answer.body['username']} lacks {', '.join(lacking)}", "Publishing needs these rights.")
+    else:
+        yield Finding(True, f"{answer.body['username']} may read and publish")
+
+
+def _laid_out(connection: Connection, layout: Layout) -> Iterator[Finding]:
+    control = f"/{quote(layout.small('control'))}/_doc/layout"
+    answer = connection.request("GET", control, allow=(404,))
+    if answer.status == 404:
+        yield Finding(False, f"nothing of version {definitions.VERSION} is set up", "Run `sitrep store setup`.")
+        return
+    if answer.body["_source"]["layout"] != layout.digest():
+        yield Finding(
+            False, "the templates are those of another release or of other settings", "Run `sitrep store setup`."
+        )
+    missing = [
+        name
+        for name in layout.templates()
+        if connection.request("GET", f"/_index_template/{quote(name)}", allow=(403, 404)).status == 404
+    ]
+    if missing:
+        yield Finding(False, f"templates are missing: {', '.join(missing)}", "Run `sitrep store setup`.")
+    elif answer.body["_source"]["layout"] == layout.digest():
+        yield Finding(True, f"set up, mapping version {definitions.VERSION}")
+
+
+def _months(connection: Connection, layout: Layout) -> Iterator[Finding]:
+    every: dict[str, Any] = {}
+    for kind in (*definitions.MONTHLY, "sitrep"):
+        path = f"/{quote(layout.months(kind), safe='*')}"
+        every |= connection.request("GET", path, expand_wildcards="all", flat_settings="true").body
+    stories = sorted(name for name in every if name.startswith(f"{layout.prefix}stories-"))
+    outside = [name for name in stories if layout.alias not in every[name]["aliases"]]
+    if outside:
+        yield Finding(False, f"not behind the alias {layout.alias}: {_some(outside)}", "Run `sitrep store setup`.")
+    strange = [name for name in every if every[name]["mappings"].get("_meta", {}).get("schema") != definitions.VERSION]
+    if strange:
+        yield Finding(False, f"made without our templates: {_some(strange)}", "Delete them and publish again.")
+    blocked = [name for name, one in every.items() if _is_blocked(one["settings"])]
+    if blocked:
+        advice = "Its disk may be full: make room, then set index.blocks.* of them to null."
+        yield Finding(False, f"read-only: {_some(blocked)}", advice)
+    closed = [name for name, one in every.items() if one["settings"].get("index.verified_before_close") == "true"]
+    if closed:
+        yield Finding(
+            False, f"closed: {_some(closed)}", "Open them (POST INDEX/_open); searches refuse to leave them out."
+        )
+    if not (outside or strange or blocked or closed):
+        yield Finding(True, f"{len(stories)} months of stories, all readable and writable")
+
+
+def _is_blocked(settings: dict[str, Any]) -> bool:
+    return any(key.startswith("index.blocks.") and value == "true" for key, value in settings.items())
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(sorted(names)[:3]) + more
+
+
+def _shards(connection: Connection, layout: Layout) -> Iterator[Finding]:
+    answer = connection.request("GET", "/_cluster/health", allow=(403,))
+    if answer.status == 403:
+        return
+    health = answer.body
+    yield Finding(health["status"] != "red", f"health {health['status']}", "A shard is missing: is a node down?")
+    most = SHARDS_A_NODE * health["number_of_data_nodes"]
+    copies = 1 + (layout.replicas if layout.replicas is not None else min(1, health["number_of_data_nodes"] - 1))
+    month = layout.shards * copies * len(definitions.MONTHLY)
+    left = (most - health["active_shards"]) // month
+    told = f"{health['active_shards']} of {most} shards are in use; a month (a year before 2015) takes {month}"
+    yield Finding(left > 24, f"{told}: there is room for {left} more", "Add nodes, or take fewer shards or replicas.")
+
+
+def setup(connection: Connection, layout: Layout) -> None:
+    """Put templates and small indices there, and every month behind the alias. Raises StoreGone."""
+    from ingest.store.elastic.setup import put
+
+    put(connection, layout)
+    found = connection.request("GET", f"/{quote(layout.months('stories'), safe='*')}/_alias").body
+    actions = [
+        {"add": {"index": name, "alias": layout.alias}}
+        for name, one in found.items()
+        if layout.alias not in one["aliases"]
+    ]
+    if actions:
+        connection.request("POST", "/_aliases", {"actions": actions})
