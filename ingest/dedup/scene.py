@@ -21,7 +21,7 @@ from ingest.dedup.arrays import Flags, Hashes, Ints, ranges
 from ingest.dedup.verdicts import NEAR_SECONDS
 from ingest.models import Window
 
-_IN_MEMORY = 48 << 20  # bytes
+_IN_MEMORY = 32 << 20  # bytes
 
 Alive = Callable[[], None]
 Places = NDArray[np.int32]
