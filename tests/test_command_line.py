@@ -748,7 +748,7 @@ def test_unreachable_feeds_are_no_failure(home: Home, opml: Callable[..., Path])
     assert report["feeds"][0]["detail"]
 
 
-@pytest.mark.parametrize("command", ["search x", "export", "backfill {archive}", "run", "feeds list", "publish"])
+@pytest.mark.parametrize("command", ["search x", "export", "backfill {archive}", "run", "publish"])
 def test_a_store_that_is_gone_is_one_sentence(home: Home, tmp_path: Path, command: str) -> None:
     home.path.mkdir()
     (home.path / "store.sqlite").write_bytes(b"this is no database" * 100)
