@@ -28,7 +28,7 @@ from postgres import Postgres
 from ingest.errors import SitrepError
 
 PATIENCE = 240.0  # seconds until all are healthy; an idle machine with two cores takes 20
-GRACE = 15.0  # seconds for an orderly end
+GRACE = 10.0  # seconds for an orderly end
 CLOCK = 2.0  # seconds by which the times of two clocks may differ
 COMMANDS = {
     "api-server": ["api-server", "--workers", "1"],
