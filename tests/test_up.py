@@ -312,3 +312,15 @@ def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(tmp_path: Path) -> No
         assert done.stdout == "Airflow is down.\n"
         assert other.poll() is None
         other.kill()
+
+
+def test_a_start_that_fails_says_why_and_leaves_nothing_running(tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "airflow"
+    folder.mkdir(parents=True)
+    (folder / "airflow.cfg").write_text("no settings\n")
+    done = run([str(ROOT / "ops" / "up.py")], {**os.environ, "SITREP_HOME": str(folder.parent)}, check=False)
+    assert done.returncode == 1
+    assert "no settings" in done.stderr
+    assert "Traceback" not in done.stderr.splitlines()[0]
+    assert not (folder / "up.json").exists()
+    assert not (folder / "pg" / "data" / "postmaster.pid").exists()
