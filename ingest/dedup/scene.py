@@ -182,7 +182,7 @@ class _Merged:
         self._now = now
         self._next = 0  # of `now`
         self._count = 0
-        self._gone: list[tuple[Window, Ints, Ints]] = []
+        self._gone: list[tuple[Window, Ints]] = []
 
     def pieces(self, pieces: Iterable[Window]) -> Iterator[tuple[Window, Flags]]:
         """Pieces in order, and which of their stories are new."""
@@ -200,7 +200,9 @@ class _Merged:
         # Where a story stands is told by twice its place in the piece, and one: a new one goes before it.
         ranks = np.concatenate((2 * stays + 1, 2 * np.array(into, np.int64)))
         order = np.argsort(ranks, kind="stable")
-        self._gone.append((piece, away, self._count + np.searchsorted(ranks[order], 2 * away + 1)))
+        if len(away):
+            places = self._count + np.searchsorted(ranks[order], 2 * away + 1)
+            self._gone.append((_picked(piece, away), places))
         self._count += len(order)
         if not len(away) and not into:
             return piece, np.zeros(len(piece), np.bool_)
@@ -222,9 +224,8 @@ class _Merged:
         return result
 
     def gone(self) -> Gone:
-        parts = [(_picked(piece, away), places) for piece, away, places in self._gone if len(away)]
-        whole = _joined(*(part for part, _ in parts))
-        places = np.concatenate([np.empty(0, np.int64), *(places for _, places in parts)])
+        whole = _joined(*(part for part, _ in self._gone))
+        places = np.concatenate([np.empty(0, np.int64), *(places for _, places in self._gone)])
         return Gone(list(whole.ids), places, whole.instants, _keys(whole), whole.shingles, whole.bounds)
 
 
