@@ -247,7 +247,9 @@ def test_a_truncated_plain_warc(tmp_path: Path) -> None:
         assert len(urls(found)) >= data[:size].count(b"</html>\r\n\r\n")
 
 
-@pytest.mark.parametrize("tail", [b"garbage", b"\0" * 512, b"\x1f", warc(1)[:30]])
+@pytest.mark.parametrize(
+    "tail", [b"garbage", b"\0" * 512, b"\x1f", warc(1)[:30]], ids=["words", "zeros", "one byte", "a cut member"]
+)
 def test_what_trails_is_reported(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "a.warc.gz"
     path.write_bytes(warc() + tail)
