@@ -10,10 +10,13 @@ import binascii
 import ipaddress
 import re
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import idna
-import tldextract
+
+if TYPE_CHECKING:
+    from tldextract import TLDExtract
 
 LONGEST = 2048  # what browsers, proxies and the sitemap protocol agree on as the longest address to be trusted
 
@@ -207,7 +210,9 @@ def _folded_host(host: str) -> str:
 
 
 @cache
-def _suffixes() -> tldextract.TLDExtract:
+def _suffixes() -> TLDExtract:
+    import tldextract  # it brings an HTTP client along, which costs more than all the rest of a short command
+
     # The snapshot of the public suffix list that the package carries: no network, no cache on disk. Private suffixes
     # (github.io, blogspot.com) count: two blogs of one host are two outlets.
     return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)

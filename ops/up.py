@@ -28,7 +28,7 @@ from postgres import Postgres
 from ingest.errors import SitrepError
 
 PATIENCE = 240.0  # seconds until all are healthy; an idle machine with two cores takes 20
-GRACE = 15.0  # seconds for an orderly end
+GRACE = 10.0  # seconds for an orderly end
 CLOCK = 2.0  # seconds by which the times of two clocks may differ
 COMMANDS = {
     "api-server": ["api-server", "--workers", "1"],
@@ -69,22 +69,23 @@ class Airflow:
         return pids.keys() == COMMANDS.keys() and ours >= set(pids.values())
 
     def processes(self) -> list[psutil.Process]:
-        """What is there of the four and their children: of their sessions, in our folder, and not older than they."""
+        """What is there of the four and their children: all of their sessions."""
         known = self.known()
-        pids, since = set(known.get("pids", {}).values()), known.get("since", 0.0)
-        return [process for process in psutil.process_iter() if _is_ours(process, pids, since)]
+        sessions = {pid for name, pid in known.get("pids", {}).items() if _unused(pid, known["created"][name])}
+        return [process for process in psutil.process_iter() if _is_of(process, sessions)]
 
     def start(self) -> None:
         """Start all and wait until they are healthy. Raises Failed."""
         port = _free(self.port)
         os.environ.update(_addresses(port))
         self.log("x").parent.mkdir(parents=True, exist_ok=True)
-        since = time.time()
         started: dict[str, subprocess.Popen[bytes]] = {}
+        created: dict[str, float] = {}
         for name, command in COMMANDS.items():
             started[name] = self._spawn(name, command)
             pids = {name: process.pid for name, process in started.items()}
-            self.kept.write_text(json.dumps({"port": port, "since": since, "pids": pids}))
+            created[name] = psutil.Process(pids[name]).create_time()
+            self.kept.write_text(json.dumps({"port": port, "pids": pids, "created": created}))
         self._wait(port, started)
 
     def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
@@ -128,14 +129,17 @@ class Airflow:
         self.kept.unlink(missing_ok=True)
 
 
-def _is_ours(process: psutil.Process, pids: Collection[int], since: float) -> bool:
+def _unused(pid: int, created: float) -> bool:
+    """Whether no other process has this pid now: ours has, or (its children may live) none."""
     try:
-        return (
-            os.getsid(process.pid) in pids
-            and process.create_time() >= since - CLOCK
-            and process.status() != psutil.STATUS_ZOMBIE
-            and Path(process.cwd()) == surroundings.CHECKOUT
-        )
+        return abs(psutil.Process(pid).create_time() - created) < CLOCK
+    except psutil.Error:
+        return True
+
+
+def _is_of(process: psutil.Process, sessions: Collection[int]) -> bool:
+    try:
+        return os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
         return False  # somebody else's, or gone
 

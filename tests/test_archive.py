@@ -247,7 +247,9 @@ def test_a_truncated_plain_warc(tmp_path: Path) -> None:
         assert len(urls(found)) >= data[:size].count(b"</html>\r\n\r\n")
 
 
-@pytest.mark.parametrize("tail", [b"garbage", b"\0" * 512, b"\x1f", warc(1)[:30]])
+@pytest.mark.parametrize(
+    "tail", [b"garbage", b"\0" * 512, b"\x1f", warc(1)[:30]], ids=["words", "zeros", "one byte", "a cut member"]
+)
 def test_what_trails_is_reported(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "a.warc.gz"
     path.write_bytes(warc() + tail)
@@ -762,7 +764,7 @@ def test_files_that_are_none() -> None:
     [
         ("a.warc.gz", b""),
         ("a.warc.gz", b"<html>not found"),
-        ("a.warc.gz", gzip.compress(b"hello")),
+        ("a.warc.gz", gzip.compress(b"hello", mtime=0)),
         ("a.warc", b"\x89PNG\r\n\x1a\n" + b"\0" * 100),
         ("a.jsonl", b""),
         ("a.jsonl", b" \n\n"),

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -334,3 +335,44 @@ def test_a_report_of_a_whole_day_is_kept(pipe: Pipe) -> None:
     work_off(pipe, plan)
     assert reporting.kept(pipe)["run"] == plan.run.id
     assert runs.Run.from_json(plan.run.to_json()) == plan.run
+
+
+def test_the_wheel_brings_dags_plugin_and_seeds_to_any_airflow(tmp_path: Path) -> None:
+    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
+    subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(ROOT)], check=True)
+    site = tmp_path / "site"
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(site)
+    code = f"""
+from pathlib import Path
+from airflow.dag_processing.dagbag import DagBag
+from airflow.plugins_manager import get_plugin_info
+bag = DagBag({str(site / "ingest" / "dags")!r})
+plugins = [plugin["name"] for plugin in get_plugin_info()]
+print(sorted(bag.dags), bag.import_errors, [name for name in plugins if name == "sitrep"])
+import sitrep, sitrep_plugin, ingest.settings
+print({{Path(module.__file__).is_relative_to({str(site)!r}) for module in (sitrep, sitrep_plugin, ingest)}})
+print((ingest.settings.load({{}}).seeds / "feeds.opml").is_file(), ingest.settings.CHECKOUT)
+"""
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(site),
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "SITREP_HOME": str(tmp_path / "home"),
+    }
+    done = run_there(tmp_path, environ, "-W", "ignore", "-c", code)
+    assert done.stdout.splitlines()[-3:] == [
+        "['sitrep_archive', 'sitrep_daily', 'sitrep_poll'] {} ['sitrep']",
+        "{True}",
+        "True None",
+    ], done.stdout + done.stderr
+    (tmp_path / "a.jsonl").write_text(line(1) + "\n")
+    done = run_there(tmp_path, environ, "-c", "import sitrep; sitrep.main()", "backfill", "a.jsonl", "--json")
+    assert json.loads(done.stdout)["outcomes"]["indexed"] == 1
+
+
+def run_there(folder: Path, environ: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )

@@ -423,6 +423,15 @@ def test_an_empty_window_has_no_verdicts() -> None:
     assert dedup.judge([before], ["gone"], nothing, lambda ids: [link]).unlinked == (("a", "gone"),)
 
 
+def test_texts_whose_shingles_have_the_same_sum_are_no_copies() -> None:
+    shared = range(2**59, 2**59 + 14)
+    rows = [Row("a", 1, 0, small([*shared, 3, 4, 5])), Row("b", 1, 9, small([*shared, 1, 2, 9]))]
+    rows += [Row("c", 1, 20, small([*shared, 20, 30, 40]))]
+    publisher = at_once(rows)
+    assert publisher.known == by_the_book(rows, dedup.MANY)
+    assert len(publisher.known) == 3  # of copies only neighbours would be linked
+
+
 # leads -------------------------------------------------------------------------------------------------------------
 def test_the_lead_is_the_earliest_dated_before_undated() -> None:
     def head(id_: str, published: str | None, seen: int) -> Head:

@@ -502,6 +502,24 @@ def test_cpu_time_is_limited_for_each_feed(parser: parse.Parser, monkeypatch: py
         assert one(own, rss("<title>c</title>")).title == "c"
 
 
+def test_a_large_parent_does_not_tire_its_child() -> None:
+    script = """
+import sys
+from datetime import UTC, datetime
+from ingest import parse
+from ingest.models import Capture
+ballast = bytearray(300 << 20)
+capture = Capture("https://a.example/f", 200, (), sys.argv[1].encode(), datetime.now(UTC))
+with parse.Parser() as parser:
+    parser.feed(capture)
+    first = parser._child
+    parser.feed(capture)
+    assert first and parser._child is first
+"""
+    body = "<rss version='2.0'><channel><title>T</title><item><title>a</title></item></channel></rss>"
+    subprocess.run([sys.executable, "-c", script, body], check=True)
+
+
 def test_a_child_that_was_killed_is_replaced() -> None:
     with parse.Parser() as parser:
         one(parser, rss("<title>a</title>"))

@@ -58,7 +58,7 @@ def fetch(feeds_file: Path | None, due: bool, page_budget: float, as_json: bool)
     with working() as pipe, showing.progress() as progress:
         polls = jobs.choose(pipe, _feeds(pipe, feeds_file), everything=not due)
         path = fetching.fetch(pipe, runs.start("poll"), polls.feeds, page_budget=page_budget, progress=progress)
-        lines = pipe.landing.read_json(fetching.beside(path))["feeds"]
+        lines = pipe.landing.read_json(runs.beside(path))["feeds"]
     if as_json:
         showing.echo_json({"landing": path, "feeds": lines})
         return

@@ -100,21 +100,21 @@ def _padded(text: str, style: str = "") -> Text:
     return Text(text, style)
 
 
-def _print(console: Console, text: Text, indent: int = 0) -> None:
-    """A line; on a terminal wrapped at words, all of it indented."""
+def _print(console: Console, text: Text, indent: int = 0, hanging: int = 0) -> None:
+    """A line; on a terminal wrapped at words, all of it indented, from its second row on by `hanging` more."""
     from rich.text import Text
 
     blank = Text(" " * indent)
     if console.soft_wrap:
         console.print(blank + text)
         return
-    for line in text.wrap(console, max(20, min(console.width, READING_WIDTH) - indent)):
+    for row, line in enumerate(text.wrap(console, max(20, min(console.width, READING_WIDTH) - indent - hanging))):
         line.rstrip()
-        console.print(blank + line, soft_wrap=True)
+        console.print(blank + Text(" " * hanging if row else "") + line, soft_wrap=True)
 
 
-def _table(console: Console, rows: Sequence[tuple[str, str, str]], indent: int = 2) -> None:
-    """Rows of (facts of one width, name, remark): the names one under the other, the remarks cut at the edge."""
+def _table(console: Console, rows: Sequence[tuple[str, str, str]], indent: int = 2, *, cut: bool = True) -> None:
+    """Rows of (facts of one width, name, remark): the names one under the other, the remarks `cut` at the edge."""
     from rich.cells import cell_len
     from rich.text import Text
 
@@ -126,7 +126,7 @@ def _table(console: Console, rows: Sequence[tuple[str, str, str]], indent: int =
         cell.truncate(max(width, cell.cell_len if console.soft_wrap else 0), overflow="ellipsis", pad=True)
         line = Text(" " * indent + facts + "  ") + cell + Text("  " + plain(remark))
         line.rstrip()
-        if not console.soft_wrap:
+        if cut and not console.soft_wrap:
             line.truncate(console.width, overflow="ellipsis")
         console.print(line, soft_wrap=True)
 
@@ -206,15 +206,18 @@ def _feeds(console: Console, feeds: Sequence[Mapping[str, Any]]) -> None:
     told = ", ".join(f"{n} {status}" for status, n in counted if n)
     console.print()
     _print(console, _text(f"{count(len(feeds), 'feed')}: {told}", "bold"))
-    heading = ("status       new    of", "feed", "")
-    _table(console, [heading, *((_facts(feed), feed["title"] or feed["url"], _remark(feed)) for feed in ordered)])
+    numbers = any(feed["entries"] for feed in feeds)
+    heading = (f"{'status':11s}{'  new    of' if numbers else ''}", "feed", "")
+    _table(
+        console, [heading, *((_facts(feed, numbers), feed["title"] or feed["url"], _remark(feed)) for feed in ordered)]
+    )
 
 
-def _facts(feed: Mapping[str, Any]) -> str:
+def _facts(feed: Mapping[str, Any], numbers: bool) -> str:
     """Status, new stories, entries; the numbers only where the feed brought a document."""
     new = sum(feed["outcomes"].get(outcome, 0) for outcome in NEW)
-    numbers = f"{new:5d} {feed['entries']:5d}" if feed["entries"] else f"{'':11s}"
-    return f"{feed['status']:11s}{numbers}"
+    counts = f"{new:5d} {feed['entries']:5d}" if feed["entries"] else f"{'':11s}"
+    return f"{feed['status']:11s}{counts if numbers else ''}"
 
 
 def _remark(feed: Mapping[str, Any]) -> str:
@@ -235,7 +238,7 @@ def _remark(feed: Mapping[str, Any]) -> str:
 
 def known_feeds(records: Sequence[Mapping[str, Any]]) -> None:
     """The feeds that are read and how each stands."""
-    _table(terminal(), [(_standing(feed), feed["title"] or "", feed["url"]) for feed in records], indent=0)
+    _table(terminal(), [(_standing(feed), feed["title"] or "", feed["url"]) for feed in records], indent=0, cut=False)
 
 
 def _standing(feed: Mapping[str, Any]) -> str:
@@ -328,7 +331,7 @@ def _members(record: Mapping[str, Any], console: Console) -> None:
     for member in members:
         date = when(member["published"]) if member["published"] else "no date"
         told = " · ".join(filter(None, [date, member["source"], member["title"], member["id"]]))
-        _print(console, _padded(f"{'lead' if member['lead'] else '':6s}") + _text(told), 2)
+        _print(console, _padded(f"{'lead' if member['lead'] else '':6s}") + _text(told), 2, hanging=6)
         for numbers in member["numbers"]:
             theirs, own = (", ".join(numbers[side]) or "none" for side in ("theirs", "own"))
             of = places.get(numbers["of"], numbers["of"])

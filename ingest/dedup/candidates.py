@@ -20,6 +20,7 @@ from ingest.dedup.fingerprint import BOUND, LEAST
 from ingest.dedup.scene import Scene, Stories
 from ingest.dedup.verdicts import FEWEST, NEAR_SECONDS, SHARE
 
+_SEVERAL = 8  # probes that have a shingle
 _ENOUGH = 3  # shingles that have to be found: with fewer, phrases give many strangers
 
 
@@ -35,6 +36,7 @@ class Probes:
     wanted: Wanted
     rows: Ints
     story: Ints
+    key: Ints  # of each in `story` its shingle's number and its place: ascending
 
 
 def certain(stories: Stories, sketch: Sketch, limits: Ints) -> Flags:
@@ -56,16 +58,18 @@ def probes(
     chosen, need, sure_partly = _rarest(partly, boilerplate, scene, times, sketch, limits)
     hashes = np.concatenate((full.hashes[usual], partly.hashes[chosen]))
     story = np.concatenate((full.owners()[usual], partly.owners()[chosen] + len(full.places)))
-    order = np.argsort(hashes, kind="stable")
+    places = np.concatenate((full.places, partly.places))
+    order = np.lexsort((places[story], hashes))
     unique, first = np.unique(hashes[order], return_index=True)
     return Probes(
-        np.concatenate((full.places, partly.places)),
+        places,
         np.arange(len(full.places) + len(partly.places)) < len(full.places),
         np.concatenate((np.full(len(full.places), FEWEST), need)),
         np.concatenate((sure, sure_partly)),
         Wanted(unique),
         np.append(first, len(order)),
         story[order],
+        (np.repeat(np.arange(len(unique)), np.diff(np.append(first, len(order)))) << 32) | places[story[order]],
     )
 
 
@@ -120,15 +124,29 @@ def _shared(scene: Scene, probes: Probes, piece: Stories) -> Iterator[tuple[Ints
     """(probe, place, how many of the probe's shingles stand there), where the two may be linked."""
     at, wanted = probes.wanted.places(piece.hashes)
     other = piece.owners()[at]
-    length = probes.rows[wanted + 1] - probes.rows[wanted]
+    start, stop = _within(scene, probes, wanted, piece.places[other])
+    length = stop - start
     edges = np.searchsorted(other, np.arange(len(piece.places) + 1))
     for run in shares_of(sums(length, edges)):  # all that a story shares has to be counted at once
         mine = slice(edges[run.start], edges[run.stop])
-        slots, which = ranges(probes.rows[wanted[mine]], length[mine])
+        slots, which = ranges(start[mine], length[mine])
         probe, place = probes.story[slots], piece.places[other[mine][which]]
         fit = linkable(scene, probes.places[probe], place)
         pairs, shared = np.unique(probe[fit] * len(scene) + place[fit], return_counts=True)
         yield pairs // len(scene), pairs % len(scene), shared
+
+
+def _within(scene: Scene, probes: Probes, wanted: Ints, place: Ints) -> tuple[Ints, Ints]:
+    """From where to where the probes of each shingle may be linked to the story at that place."""
+    start, stop = probes.rows[wanted], probes.rows[wanted + 1]
+    # Where there are few it is cheaper to look at each. Where one story has a thousand copies, it is neighbours only.
+    several = np.flatnonzero(stop - start > _SEVERAL)
+    place, shingle = place[several], wanted[several] << 32
+    low = np.maximum(scene.before[place], scene.since(scene.times[place] - NEAR_SECONDS))
+    high = np.minimum(scene.after[place], scene.until(scene.times[place] + NEAR_SECONDS))
+    start[several] = np.searchsorted(probes.key, shingle | low, side="left")
+    stop[several] = np.searchsorted(probes.key, shingle | high, side="right")
+    return start, stop
 
 
 def linkable(scene: Scene, one: Ints, other: Ints) -> Flags:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.dedup.arrays import Flags, Hashes, Ints, Wanted, cells, ranges, shares_of
+from ingest.dedup.arrays import Flags, Hashes, Ints, Wanted, ranges, shares_of
 from ingest.dedup.scene import Scene, Stories
 from ingest.dedup.verdicts import NEAR_SECONDS
 
 _BITS = 22  # at most: of a million stories of 400 words, some fifteen shingles fall into one cell
-_LOOSE = 1 << 22  # postings that are collected before they are thinned
+_LOOSE = 1 << 20  # postings that are collected before they are thinned
 
 Counts = NDArray[np.int32]
 
@@ -28,11 +28,16 @@ class Sketch:
         for piece in scene.pieces():
             first = np.repeat(scene.before[piece.places] < 0, np.diff(piece.rows))
             hashes = piece.hashes if first.all() else piece.hashes[first]
-            counts = np.bincount(cells(hashes, self._bits), minlength=1 << self._bits)
+            counts = np.bincount(self._cell(hashes), minlength=1 << self._bits)
             np.add(self._cells, counts, out=self._cells, casting="unsafe")
 
+    def _cell(self, hashes: Hashes) -> Ints:
+        result: Ints = (hashes >> np.uint64(59 - self._bits)).view(np.int64)
+        result &= (1 << self._bits) - 1
+        return result
+
     def at_most(self, hashes: Hashes) -> Counts:
-        result: Counts = self._cells[cells(hashes, self._bits)]
+        result: Counts = self._cells[self._cell(hashes)]
         return result
 
 

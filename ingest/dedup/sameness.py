@@ -12,7 +12,7 @@ from ingest.dedup.fingerprint import BOUND, LEAST
 from ingest.dedup.scene import Scene, Stories
 from ingest.dedup.verdicts import ALMOST_ALL, FEWEST, NEAR_SECONDS, SHARE, Many
 
-_STEP = 1 << 13  # pairs that are counted at once
+_STEP = 1 << 11  # pairs that are counted at once
 
 
 class Sameness:

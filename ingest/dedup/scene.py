@@ -21,7 +21,7 @@ from ingest.dedup.arrays import Flags, Hashes, Ints, ranges
 from ingest.dedup.verdicts import NEAR_SECONDS
 from ingest.models import Window
 
-_IN_MEMORY = 48 << 20  # bytes
+_IN_MEMORY = 32 << 20  # bytes
 
 Alive = Callable[[], None]
 Places = NDArray[np.int32]
@@ -182,7 +182,7 @@ class _Merged:
         self._now = now
         self._next = 0  # of `now`
         self._count = 0
-        self._gone: list[tuple[Window, Ints, Ints]] = []
+        self._gone: list[tuple[Window, Ints]] = []
 
     def pieces(self, pieces: Iterable[Window]) -> Iterator[tuple[Window, Flags]]:
         """Pieces in order, and which of their stories are new."""
@@ -200,7 +200,9 @@ class _Merged:
         # Where a story stands is told by twice its place in the piece, and one: a new one goes before it.
         ranks = np.concatenate((2 * stays + 1, 2 * np.array(into, np.int64)))
         order = np.argsort(ranks, kind="stable")
-        self._gone.append((piece, away, self._count + np.searchsorted(ranks[order], 2 * away + 1)))
+        if len(away):
+            places = self._count + np.searchsorted(ranks[order], 2 * away + 1)
+            self._gone.append((_picked(piece, away), places))
         self._count += len(order)
         if not len(away) and not into:
             return piece, np.zeros(len(piece), np.bool_)
@@ -222,9 +224,8 @@ class _Merged:
         return result
 
     def gone(self) -> Gone:
-        parts = [(_picked(piece, away), places) for piece, away, places in self._gone if len(away)]
-        whole = _joined(*(part for part, _ in parts))
-        places = np.concatenate([np.empty(0, np.int64), *(places for _, places in parts)])
+        whole = _joined(*(part for part, _ in self._gone))
+        places = np.concatenate([np.empty(0, np.int64), *(places for _, places in self._gone)])
         return Gone(list(whole.ids), places, whole.instants, _keys(whole), whole.shingles, whole.bounds)
 
 
@@ -257,7 +258,10 @@ def _keys(window: Window) -> Hashes:
     result *= np.uint64(0x9E3779B97F4A7C15)
     some = np.flatnonzero(np.diff(window.bounds))
     if len(some):
+        # Twice, since a sum is to say nothing of sums: {1, 5} is not {2, 4}.
         mixed = (window.shingles ^ (window.shingles >> np.uint64(31))) * np.uint64(0x94D049BB133111EB)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed ^= mixed >> np.uint64(32)
         result[some] += np.add.reduceat(mixed, window.bounds[:-1][some])
     return result
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from bs4 import BeautifulSoup, SoupStrainer, Tag, XMLParsedAsHTMLWarning
-
 from ingest import addresses
+
+if TYPE_CHECKING:
+    from bs4 import Tag
 
 PAGE_LIMIT = 2_000_000  # bytes of a page that are looked at
 MOST_CANDIDATES = 40
@@ -52,6 +54,8 @@ def candidates(page: bytes, url: str) -> list[str]:
 
 def _named(page: bytes, url: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """(address, title) of the alternates in a page's head, and of its links that look like feeds."""
+    from bs4 import BeautifulSoup, SoupStrainer, XMLParsedAsHTMLWarning  # slow to load, and rarely needed here
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)  # XHTML is fine
         soup = BeautifulSoup(page[:PAGE_LIMIT], "lxml", parse_only=SoupStrainer(["base", "link", "a"]))

@@ -21,7 +21,7 @@ from ingest.fetch import Fetched, Fetcher, Request
 from ingest.landing import CaptureWriter
 from ingest.models import Capture, Entry, Feed, FeedState, FullText, Rejection, TextFrom, WantedPage
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
-from ingest.pipeline.runs import Run
+from ingest.pipeline.runs import Run, beside
 
 PAGE_BUDGET = 300.0  # seconds that a run spends on pages; the rest waits for the next run
 PAGE_TRIES = 3  # a page that failed so often in a row is given up: its story stays as the feed told it
@@ -61,11 +61,6 @@ def fetch(
     learned = pipe.landing.read_json(beside(path))
     _remember(pipe, learned)
     return path
-
-
-def beside(landing_file: str) -> str:
-    """Where what a batch taught is written."""
-    return landing_file.removesuffix(".warc.gz") + ".json"
 
 
 def _poll(pipe: Pipe, path: str, batch: Sequence[Feed], page_budget: float, progress: Progress) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ingest import feeds as opml
 from ingest.errors import NotAnArchive
 from ingest.models import Feed, FeedReport, FeedState, RunReport
 from ingest.pipeline import runs
+from ingest.pipeline import workers as crew
 from ingest.pipeline.digesting import digest
 from ingest.pipeline.fetching import PAGE_BUDGET, fetch
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
@@ -73,6 +74,7 @@ def poll(
 ) -> RunReport:
     """Fetch, digest and publish, in this process; one landing file. What a run that was killed left is published too,
     in its name: its feeds will say that nothing is new."""
+    crew.get_ready()
     landings = [fetch(pipe, run, polls.feeds, page_budget=page_budget, progress=progress)]
     parts = digest_landings(pipe, run, landings, progress=progress)
     publish(pipe, parts, run=run.id, progress=progress)
@@ -122,6 +124,7 @@ def backfill(
     Raises NotAnArchive, before anything is read, for a path that holds none.
     """
     sources = archive.sources(paths)
+    crew.get_ready()
     parts: list[str] = []
     for source in sources:
         fresh = digest_archive(pipe, run, source, workers=workers, progress=progress)

@@ -16,6 +16,7 @@ from ingest.errors import NotAFeed, Unparsable
 from ingest.models import Capture, Cleaned, Content, Entry, Feed, Fingerprint, Line, Outcome, Rejection, TextFrom
 
 TITLE = 2000  # code points; longer ones are no titles
+SAMPLE = "Officials of the county said that the bridge over the river would stay closed until the end of the week."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,16 @@ _reader: _Reader
 def prepare(rules: Path, job: Job, answered: Answered) -> None:
     """Load what every item needs, once a process."""
     global _reader
+    load_models()
     _reader = _Reader(rules, job, answered)
+
+
+def load_models() -> None:
+    """Load what is loaded when it is first needed: the model of languages, tables of characters and of domains. Costs
+    nothing a second time; a process that is forked afterwards has them."""
+    clean.language(SAMPLE)
+    dedup.fingerprints([(None, SAMPLE)])
+    addresses.site("https://news.example/")
 
 
 def work(batch: Sequence[archive.Raw | archive.Refused]) -> list[Digested]:

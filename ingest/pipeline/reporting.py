@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ingest import dates
 from ingest.errors import Unbalanced, UsageError
 from ingest.models import FeedReport, Outcome, RunReport
-from ingest.pipeline.fetching import beside
 from ingest.pipeline.pipe import Pipe
-from ingest.pipeline.runs import Run, is_live, stories_of
+from ingest.pipeline.runs import Run, beside, is_live, stories_of
 from ingest.store import Booking
 
 KEPT = (Outcome.REJECTED, Outcome.QUARANTINED)  # what digest booked; publishing again does not change it
@@ -71,11 +71,20 @@ def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
     paths = sorted(path for path in pipe.landing.list("reports/") if path.endswith(".json"))
     if run is None and not paths:
         raise UsageError("no run has been reported yet", advice="Start one with `sitrep run` or `sitrep backfill`.")
-    path = _path(run) if run else paths[-1]
+    path = _path(run) if run else _latest(pipe, paths)
     if path not in paths:
         raise UsageError("there is no report of that run", subject=str(run), advice="`sitrep report` shows the last.")
     record: dict[str, Any] = pipe.landing.read_json(path)
     return record
+
+
+def _latest(pipe: Pipe, paths: Sequence[str]) -> str:
+    """The run that began last; names say the second, and of those of one second the report says more."""
+    second = paths[-1].partition("-")[0]
+    return max(
+        (path for path in paths if path.startswith(second)),
+        key=lambda path: dates.instant(pipe.landing.read_json(path)["started"]),
+    )
 
 
 def _path(run: str) -> str:

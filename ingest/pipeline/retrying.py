@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from ingest import archive, dates
+from ingest import dates
 from ingest.errors import UsageError
 from ingest.landing import Quarantined
 from ingest.models import Outcome, RunReport
-from ingest.pipeline.digesting import digest_items
 from ingest.pipeline.pipe import Pipe
-from ingest.pipeline.publishing import publish
-from ingest.pipeline.reading import Job
-from ingest.pipeline.reporting import report
 from ingest.pipeline.runs import Run
 
 
@@ -33,6 +29,12 @@ def to_json(found: Quarantined) -> dict[str, Any]:
 
 def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:
     """Digest and publish these items again; what succeeds leaves the quarantine, what fails again stays."""
+    from ingest import archive
+    from ingest.pipeline.digesting import digest_items
+    from ingest.pipeline.publishing import publish
+    from ingest.pipeline.reading import Job
+    from ingest.pipeline.reporting import report
+
     parts: list[str] = []
     for identity in identities:
         found = item(pipe, identity)

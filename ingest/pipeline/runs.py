@@ -51,6 +51,11 @@ def start(kind: str, *, now: datetime | None = None, day: date | None = None, na
     return Run(f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{kind}-{tail}", kind, now, day or now.astimezone(UTC).date())
 
 
+def beside(landing_file: str) -> str:
+    """Where what a batch taught is written: captures/d/x.warc.gz → captures/d/x.json"""
+    return landing_file.removesuffix(".warc.gz") + ".json"
+
+
 def stories_of(landing_file: str) -> str:
     """Where the stories of a landing file go: captures/d/x.warc.gz → stories/captures/d/x"""
     return "stories/" + re.sub(r"\.warc\.gz$", "", landing_file)

@@ -6,16 +6,14 @@ else.
 
 from multiprocessing import spawn
 
-from ingest import addresses, clean, dedup
-from ingest.pipeline import reading as reading
-
-SAMPLE = "Officials of the county said that the bridge over the river would stay closed until the end of the week."
+from ingest.pipeline.reading import load_models
 
 
 def _warm() -> None:
-    clean.language(SAMPLE)
-    dedup.fingerprints([(None, SAMPLE)])
-    addresses.site("https://news.example/")
+    try:
+        load_models()
+    except (OSError, MemoryError):
+        pass  # each worker tries again when it is prepared, and says what fails
     # A worker would run the parent's main script again, to find functions that stand in it. Ours stand in modules, and
     # the script may be Airflow's, which takes seconds to import.
     vars(spawn)["_fixup_main_from_path"] = lambda _: None

@@ -140,7 +140,11 @@ class _Crew(Generic[T, R]):
     def _start(self) -> _Worker:
         failed = _Failed("", "")
         for _ in range(TRIES):
-            worker = self._new()
+            try:
+                worker = self._new()
+            except (EOFError, OSError) as error:  # the server that it is forked from is gone; the next try starts one
+                failed = _Failed("killed", f"{type(error).__name__}: {error}")
+                continue
             try:
                 worker.answer(BATCH_PATIENCE)
                 return worker
@@ -150,7 +154,7 @@ class _Crew(Generic[T, R]):
         raise SitrepError(
             f"no worker process can be started ({failed.detail})",
             subject="digest",
-            advice="See that there is memory for it and run the same again.",
+            advice="See that there is memory and room for temporary files, and run the same again.",
         )
 
     def _new(self) -> _Worker:

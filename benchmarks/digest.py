@@ -1,0 +1,120 @@
+"""How much CPU a page costs: digest of a WARC against news-please, page for page, in the same run.
+
+    python benchmarks/digest.py [PAGES]
+
+The pages are those of ../shared/eval/clean, which only the developers have. news-please is the usual choice for news
+archives; it is installed into a throwaway environment by uv. Both get the same pages on one core. Ours is everything
+that digest does (reading the WARC, cleaning, metadata, language, topics, fingerprint, the file of stories, and starting
+a worker), news-please's is `NewsPlease.from_html` alone, warmed up, which gives text, metadata and no more.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ingest import archive
+from ingest import settings as configuration
+from ingest.landing import Landing
+from ingest.models import Capture
+from ingest.pipeline.digesting import digest
+from ingest.pipeline.reading import Job
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "eval" / "clean" / "data"
+PEER = """
+    import json, sys, time
+    from newsplease import NewsPlease
+    pages = [json.loads(line) for line in open(sys.argv[1])]
+    NewsPlease.from_html(pages[0]["html"], url=pages[0]["url"])
+    started, texts = time.process_time(), 0
+    for page in pages:
+        try:
+            texts += bool(NewsPlease.from_html(page["html"], url=page["url"]).maintext)
+        except Exception:
+            pass  # counted as without a text
+    print(json.dumps([time.process_time() - started, texts]))
+"""
+
+
+def main() -> None:
+    most = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    files = sorted(DATA.glob("*/dev/*.html.gz"))
+    if not files:
+        print(f"no pages in {DATA}: nothing is measured")
+        return
+    files = files[:: max(1, len(files) // most)][:most]
+    pages = [(_url(file), gzip.decompress(file.read_bytes())) for file in files]
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory() as folder:
+        ours, stories = _ours(Path(folder), pages)
+        print(f"sitrep       {1000 * ours / len(pages):7.1f} ms of CPU a page, {stories} stories of {len(pages)} pages")
+        peer = _peer(Path(folder), pages)
+    if peer is None:
+        print("news-please is missing (uv could not install it): no ratio")
+        return
+    print(f"news-please  {1000 * peer[0] / len(pages):7.1f} ms of CPU a page, {peer[1]} texts of {len(pages)} pages")
+    print(f"ratio        {peer[0] / ours:7.2f} (news-please / sitrep; above 1: sitrep takes less)")
+
+
+def _url(file: Path) -> str:
+    gold = json.loads(Path(str(file).removesuffix(".html.gz") + ".gold.json").read_text())
+    return gold.get("url") or f"https://news.example/{file.name}"
+
+
+def _ours(folder: Path, pages: list[tuple[str, bytes]]) -> tuple[float, int]:
+    """Seconds of CPU for digesting a WARC of these pages, all processes together; and how many stories came out."""
+    landing = Landing(str(folder))
+    now = datetime.now(UTC)
+    headers = (("Content-Type", "text/html; charset=utf-8"),)
+    with landing.captures("pages.warc.gz") as writer:
+        for url, body in pages:
+            writer.add(Capture(url, 200, headers, body, now))
+    file = folder / "pages.warc.gz"
+    job = Job(archive.Source(str(file), "warc", file.stat().st_size), "stories/archive/pages", now, trusted=False)
+    before, started = _used(), time.process_time()
+    parts = digest(landing, job, configuration.load({"SITREP_HOME": str(folder), "SITREP_WORKERS": "1"}))
+    here = time.process_time() - started
+    _stop_server()
+    return here + _used() - before, sum(landing.part(part).count for part in parts)
+
+
+def _used() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _stop_server() -> None:
+    """End the server of the workers, so that its time, and theirs, is counted."""
+    from multiprocessing import forkserver
+
+    vars(forkserver)["_forkserver"]._stop()
+
+
+def _peer(folder: Path, pages: list[tuple[str, bytes]]) -> tuple[float, int] | None:
+    file = folder / "pages.jsonl"
+    lines = (json.dumps({"url": url, "html": body.decode("utf-8", "replace")}) for url, body in pages)
+    file.write_text("".join(line + "\n" for line in lines))
+    alone = ["uv", "run", "--quiet", "--no-project", "--python", sys.executable, "--with", "news-please", "python"]
+    command = [*alone, "-c", textwrap.dedent(PEER), str(file)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    if done.returncode:
+        print(done.stderr.strip().splitlines()[-1], file=sys.stderr)
+        return None
+    seconds, texts = json.loads(done.stdout.strip().splitlines()[-1])
+    return seconds, texts
+
+
+if __name__ == "__main__":
+    main()
