@@ -349,9 +349,10 @@ def wipe(client: Elasticsearch, prefix: str, *, whole: bool = False) -> None:
         everything = {"bool": {"must_not": {"ids": {"values": ["layout"]}}}}
         client.delete_by_query(index=names, query=everything, refresh=True, conflicts="proceed")
     if whole:
-        for template in client.indices.get_index_template(name=f"{prefix}*")["index_templates"]:
+        client = client.options(ignore_status=404)
+        for template in client.indices.get_index_template(name=f"{prefix}*").get("index_templates", ()):
             client.indices.delete_index_template(name=template["name"])
-        for component in client.cluster.get_component_template(name=f"{prefix}*")["component_templates"]:
+        for component in client.cluster.get_component_template(name=f"{prefix}*").get("component_templates", ()):
             client.cluster.delete_component_template(name=component["name"])
 
 

@@ -16,12 +16,13 @@ from elasticsearch import Elasticsearch
 from ingest import dedup
 from ingest.errors import LeaseLost, StoreGone
 from ingest.models import Link
-from ingest.pipeline import jobs, runs
+from ingest.pipeline import jobs, retrying, runs
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
 from ingest.store import Booking, Found, Query, Slice, Store
 from ingest.store.elastic import ElasticStore, Layout, Server
+from tests import elastic_server
 from tests.elastic_server import PREFIX, wipe
 
 pytest.register_assert_rewrite("store_contract")
@@ -396,5 +397,36 @@ def test_a_refused_story_is_quarantined_and_counted(
     (item,) = pipe.landing.quarantined()
     assert (item.reason, item.meta["url"]) == ("refused_by_store", bad.url)
     assert json.loads(pipe.landing.quarantined_bytes(item.id))["id"] == "id-bad"
+    for _ in range(2):
+        again = retrying.retry(pipe, runs.start("replay"), [item.id])
+        assert {str(name): n for name, n in again.outcomes.items() if n} == {"quarantined": 1}
+        assert [each.id for each in pipe.landing.quarantined()] == [item.id]
     pipe.close()
+    wipe(client, prefix, whole=True)
+
+
+def test_the_keys_that_are_granted_do_their_work_and_no_more(
+    elasticsearch_url: str, client: Elasticsearch, store: ElasticStore
+) -> None:
+    prefix = f"{PREFIX}keys-"
+    address = elastic_server.parted(elasticsearch_url)[0]
+    keys = ElasticStore(Server.read(elasticsearch_url), Layout(prefix)).grant()
+    keyed = {name: ElasticStore(Server.read(address, api_key=key), Layout(prefix)) for name, key in keys.items()}
+    with pytest.raises(StoreGone, match="lacks a right"):
+        write(keyed["writer"], story("a"))  # nothing is set up, and it may not
+    keyed["setup"].setup()
+    write(keyed["writer"], story("a"), **FULL)
+    write(keyed["writer"], story("a", title="Changed"), clusters={"id-a": ("id-z", False)})
+    assert [one.what for one in keyed["writer"].check() if not one.ok] == []
+    assert found(keyed["reader"], "convoys") == ["a"]
+    assert len(list(keyed["reader"].export(Query()))) == 1
+    assert client.options(api_key=keys["reader"]).count(index=f"{prefix}stories")["count"] == 1
+    with pytest.raises(StoreGone, match="lacks a right"):
+        write(keyed["reader"], story("b"))
+    with pytest.raises(StoreGone, match="lacks a right"):
+        keyed["writer"].setup()
+    with pytest.raises(StoreGone, match="lacks a right"):
+        keyed["writer"].grant()
+    for each in keyed.values():
+        each.close()
     wipe(client, prefix, whole=True)

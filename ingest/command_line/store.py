@@ -66,6 +66,30 @@ def setup() -> None:
         showing.say(f"{_served(pipe).where} is set up")
 
 
+@store.command()
+@as_json
+def grant(as_json: bool) -> None:
+    """Make three API keys with the least rights, and print them, once: for writing, for `setup`, for reading.
+
+    The writer's key is what Sitrep runs with (SITREP_ELASTICSEARCH_API_KEY); the reader's is for `sitrep search` and
+    analysts. Ours must be a user that may make keys: a key cannot make one with more rights than none.
+    """
+    from ingest.pipeline.pipe import opened
+
+    with opened() as pipe:
+        if not pipe.settings.elasticsearch_url:
+            raise UsageError(
+                "the embedded store knows no keys", advice="Set SITREP_ELASTICSEARCH_URL for Elasticsearch."
+            )
+        keys = _served(pipe).grant()
+    if as_json:
+        showing.echo_json(keys)
+    else:
+        for name, key in keys.items():
+            click.echo(f"{name:7s} {key}")
+    showing.say("they cannot be shown again; take one back with DELETE /_security/api_key")
+
+
 def _served(pipe: Pipe) -> ElasticStore:
     from ingest.store.elastic import ElasticStore
 

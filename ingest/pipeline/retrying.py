@@ -38,10 +38,12 @@ def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:
     parts: list[str] = []
     for identity in identities:
         found = item(pipe, identity)
+        if found.kind == "story":
+            parts.append(_refused(pipe, found))
+            continue
         trusted = bool(found.meta["trusted"])
-        group = "captures" if trusted else "archive"
         source = archive.Source(found.where, "retry", 0)
-        job = Job(source, f"stories/{group}/retry-{identity}", dates.instant(found.meta["now"]), trusted)
+        job = Job(source, _prefix(found), dates.instant(found.meta["now"]), trusted)
         note = found.meta["note"]
         data = pipe.landing.quarantined_bytes(identity)
         raw = archive.Raw(found.kind, data, note.encode() if note else None, found.where, 1, len(data))
@@ -51,3 +53,23 @@ def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:
         parts.append(part)
     publish(pipe, parts, run=run.id)
     return report(pipe, run, parts)
+
+
+def _prefix(found: Quarantined) -> str:
+    return f"stories/{'captures' if found.meta['trusted'] else 'archive'}/retry-{found.id}"
+
+
+def _refused(pipe: Pipe, found: Quarantined) -> str:
+    """A story that the store refused, in a file of stories of its own. Refused again, it comes back here."""
+    import orjson
+
+    from ingest import dedup
+    from ingest.models import Content
+
+    content = Content.from_json(orjson.loads(pipe.landing.quarantined_bytes(found.id)))
+    tried = len(pipe.landing.parts(f"{_prefix(found)}/"))  # a file that is published is not published again
+    part = f"{_prefix(found)}/{tried:05}"
+    header = {"counts": {}, "reasons": {}, "named": [], "last": True}
+    pipe.landing.write_part(part, [content], dedup.fingerprints([(content.title, content.text)]), header)
+    pipe.landing.drop_quarantined(found.id)
+    return part

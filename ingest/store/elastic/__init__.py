@@ -61,6 +61,10 @@ class ElasticStore(Store):
         """What is well and what is not; never raises for what is not."""
         return list(checking.check(self._wire, self._layout))
 
+    def grant(self) -> dict[str, str]:
+        """New keys by what they are for; see checking.grant."""
+        return checking.grant(self._wire, self._layout)
+
     def setup(self) -> None:
         """Put this release's templates and the alias there."""
         checking.setup(self._wire, self._layout)

@@ -7,6 +7,7 @@ conflict, which the caller settles by looking.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,8 +54,14 @@ def action(
 def deliver(connection: Connection, actions: Iterable[Action]) -> Outcome:
     """Send them all. Raises StoreGone where the store cannot be written at all."""
     outcome = Outcome()
-    for chunk in _chunks(actions):
-        _deliver(connection, chunk, outcome)
+    with ThreadPoolExecutor(1) as sender:  # the server works on one chunk while the next one is made
+        sent: Future[None] | None = None
+        for chunk in _chunks(actions):
+            if sent:
+                sent.result()
+            sent = sender.submit(_deliver, connection, chunk, outcome)
+        if sent:
+            sent.result()
     return outcome
 
 

@@ -136,6 +136,27 @@ def _shards(connection: Connection, layout: Layout) -> Iterator[Finding]:
     yield Finding(left > 24, f"{told}: there is room for {left} more", "Add nodes, or take fewer shards or replicas.")
 
 
+def grant(connection: Connection, layout: Layout) -> dict[str, str]:
+    """Keys with no more rights than their work needs, in the form in which SITREP_ELASTICSEARCH_API_KEY takes them: of
+    the writer (it reads windows and ids as well), of set-up, of a reader. Raises StoreGone where ours may not make
+    keys. A key can be shown once only."""
+    months = [f"{layout.prefix}{kind}-v*-*" for kind in (*definitions.MONTHLY, "sitrep")]
+    read = [layout.alias, months[0], f"{layout.prefix}sitrep-v*-control"]
+    asked = {
+        "writer": {"cluster": ["monitor"], "indices": [{"names": months, "privileges": list(WRITES)}]},
+        "setup": {
+            "cluster": ["monitor", "manage_index_templates"],
+            "indices": [{"names": [*months, layout.alias], "privileges": ["manage", "read", "write"]}],
+        },
+        "reader": {"cluster": [], "indices": [{"names": read, "privileges": ["read", "view_index_metadata"]}]},
+    }
+    made = {}
+    for name, rights in asked.items():
+        body = {"name": f"{layout.prefix}sitrep-{name}", "role_descriptors": {f"sitrep-{name}": rights}}
+        made[name] = str(connection.request("POST", "/_security/api_key", body).body["encoded"])
+    return made
+
+
 def setup(connection: Connection, layout: Layout) -> None:
     """Put templates and small indices there, and every month behind the alias. Raises StoreGone."""
     from ingest.store.elastic.setup import put

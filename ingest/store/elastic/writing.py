@@ -12,8 +12,9 @@ answers with a conflict, and the conflict with LeaseLost.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from ingest.store.elastic.connection import Connection
 from ingest.store.elastic.layout import Layout
 from ingest.store.rows import seconds
 
+RENEW = 5.0  # seconds, of the 30 after which a lease is taken over
 ROUNDS = 5  # of conflicts, before somebody else's writing is called an error
 LOOKED_UP = 5000  # ids at once
 
@@ -181,8 +183,7 @@ class Writer:
         for _ in range(ROUNDS):
             self._make_months(listed, places)
             too_long = {one.key: "its id is too long" for one in listed if len(one.id.encode()) > LONGEST_ID}
-            made = (self._action(one, places) for one in listed if one.key not in too_long)
-            outcome = deliver(self._connection, (one for one in made if one))
+            outcome = deliver(self._connection, self._actions(listed, places, too_long, hold))
             self._only_stories(outcome)
             refused |= too_long | outcome.refused
             listed = self._unsettled(listed, places, outcome)
@@ -193,6 +194,18 @@ class Writer:
             places = self.look_up([one for one in listed if one.kind == "stories"])
             places |= self._look_up_small([one for one in listed if one.kind != "stories"])
         return self._connection.gone("somebody else keeps changing the same documents.", "Who writes there?")
+
+    def _actions(
+        self, listed: Iterable[Change], places: Mapping[Key, Place], left_out: Collection[Key], hold: Callable[[], None]
+    ) -> Iterator[Action]:
+        """The lines to send, one by one; the lease is renewed meanwhile."""
+        held = time.monotonic()
+        for one in listed:
+            if time.monotonic() - held > RENEW:
+                hold()
+                held = time.monotonic()
+            if one.key not in left_out and (made := self._action(one, places)):
+                yield made
 
     def _action(self, one: Change, places: Mapping[Key, Place]) -> Action | None:
         place = places.get(one.key)
