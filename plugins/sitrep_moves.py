@@ -18,9 +18,11 @@ from sitrep import check_ingest
 if TYPE_CHECKING:
     from ingest.pipeline.pipe import Pipe, Progress
     from ingest.pipeline.plans import Plan
+    from ingest.settings import Settings
 
 check_ingest()
 
+CONNECTION = "sitrep_elasticsearch"
 PUBLISH_POOL = "sitrep_publish"  # one slot: one writer at a time
 DIGEST_POOL = "sitrep_digest"  # archives leave room for what is polled meanwhile
 POLL, DAILY, ARCHIVE = 1000, 100, 1  # weights: live stories before an archive's
@@ -40,6 +42,37 @@ DEFAULTS = {
 ENDS = {"trigger_rule": "none_failed"}  # also after a move that had nothing to do
 
 
+def settings() -> Settings:
+    """Those of the environment; Airflow's connection `sitrep_elasticsearch`, where there is one, wins over them.
+
+    Its host is an address, or several with commas between them, or a name with schema and port beside it; login and
+    password, or `api_key` in its extra; `ca_file` there too.
+    """
+    from dataclasses import replace
+
+    from airflow.sdk import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from ingest import settings as configuration
+
+    loaded = configuration.load()
+    try:
+        found = Connection.get(CONNECTION)
+    except AirflowNotFoundException:
+        return loaded
+    host, extra = found.host or "", found.extra_dejson
+    if "://" not in host:
+        host = f"{found.schema or 'https'}://{host}{f':{found.port}' if found.port else ''}"
+    return replace(
+        loaded,
+        elasticsearch_url=host,
+        elasticsearch_user=found.login or "",
+        elasticsearch_password=found.password or "",
+        elasticsearch_api_key=str(extra.get("api_key") or ""),
+        elasticsearch_ca_file=str(extra.get("ca_file") or loaded.elasticsearch_ca_file),
+    )
+
+
 @contextmanager
 def opened() -> Iterator[tuple[Pipe, Progress]]:
     """The pipe, and progress that goes to the task's log."""
@@ -47,7 +80,7 @@ def opened() -> Iterator[tuple[Pipe, Progress]]:
 
     from ingest.pipeline import pipe, plans
 
-    with pipe.opened() as opened_pipe:
+    with pipe.opened(settings()) as opened_pipe:
         yield opened_pipe, plans.told(logging.getLogger("sitrep").info)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +17,8 @@ from builders import content, fingerprint, moment, story, tags
 from elasticsearch import Elasticsearch
 
 from ingest import dedup
-from ingest.errors import LeaseLost, StoreGone
+from ingest import settings as configuration
+from ingest.errors import LeaseLost, SettingsError, StoreGone
 from ingest.models import Link
 from ingest.pipeline import jobs, retrying, runs
 from ingest.pipeline.pipe import Pipe
@@ -430,3 +434,87 @@ def test_the_keys_that_are_granted_do_their_work_and_no_more(
     for each in keyed.values():
         each.close()
     wipe(client, prefix, whole=True)
+
+
+# settings ------------------------------------------------------------------------------------------------------------
+def test_addresses_are_parted_from_secrets() -> None:
+    server = Server.read("https://me:p%40ss@a.example, http://localhost:9201/es/,http://[::1]:9200")
+    assert server.hosts == ("https://a.example:443", "http://localhost:9201/es", "http://[::1]:9200")
+    assert (server.user, server.password, server.exposed) == ("me", "p@ss", [])
+    assert "p@ss" not in repr(server)
+    assert Server.read("http://es.example").exposed == ["http://es.example:9200"]
+    keyed = Server.read("https://me:p%40ss@a.example", api_key="key==")
+    assert (keyed.user, keyed.password) == ("", "")
+    names = ("URL", "API_KEY", "PASSWORD")
+    loaded = configuration.load({f"SITREP_ELASTICSEARCH_{name}": f"hush-{name}" for name in names})
+    assert loaded.elasticsearch_url == "hush-URL"
+    assert "hush" not in repr(loaded)
+
+
+@pytest.mark.parametrize("url", ["ftp://hush", "https://", "hush.example:9200", "http://hush:99999", ","])
+def test_an_address_that_is_none_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(SettingsError, match="SITREP_ELASTICSEARCH_URL") as told:
+        Server.read(url)
+    assert "hush" not in str(told.value)
+
+
+def test_a_warning_where_keys_go_unencrypted(caplog: pytest.LogCaptureFixture) -> None:
+    ElasticStore(Server.read("http://me:hush@es.example"))
+    ElasticStore(Server.read("http://me:hush@127.0.0.1,https://es.example"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "http://es.example:9200: stories and keys go there unencrypted; use https"
+    ]
+
+
+def test_check_says_what_is_wrong_and_what_to_do(elasticsearch_url: str, store: ElasticStore, tmp_path: Path) -> None:
+    def check(url: str, prefix: str) -> tuple[int, str, str]:
+        environ = {**os.environ, "SITREP_HOME": str(tmp_path), "SITREP_ELASTICSEARCH_URL": url}
+        command = [sys.executable, "-m", "ingest", "store", "check"]
+        environ["SITREP_ELASTICSEARCH_PREFIX"] = prefix
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    write(store, story("a"))
+    address, _, password = elastic_server.parted(elasticsearch_url)
+    code, told, _ = check(elasticsearch_url, PREFIX)
+    assert code == 0, told
+    assert "may read and publish" in told
+    code, told, complaint = check(elasticsearch_url, f"{PREFIX}none-")
+    assert (code, "Run `sitrep store setup`" in told) == (1, True)
+    code, told, complaint = check(address.replace("://", "://sitrep:hush@"), PREFIX)
+    assert (code, "is not accepted" in told) == (1, True)
+    assert not any(secret in text for secret in ("hush", password) for text in (told, complaint))
+
+
+MOVES = """
+import sitrep_moves
+loaded = sitrep_moves.settings()
+assert "hush" not in repr(loaded), loaded
+print(loaded.elasticsearch_url, loaded.elasticsearch_user, loaded.elasticsearch_password, loaded.elasticsearch_api_key)
+"""
+
+
+@pytest.mark.parametrize(
+    ("connection", "told"),
+    [
+        ({"host": "es.example", "schema": "https", "port": 9200, "login": "me", "password": "hush12"},
+         "https://es.example:9200 me hush12 "),
+        ({"host": "https://a:1,https://b:2", "extra": {"api_key": "hush=="}}, "https://a:1,https://b:2   hush=="),
+        (None, "http://environment:1 them  "),
+    ],
+    ids=["one host", "several hosts", "none"],
+)  # fmt: skip
+def test_airflows_connection_wins(tmp_path: Path, connection: dict[str, Any] | None, told: str) -> None:
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
+        "AIRFLOW_HOME": str(tmp_path),
+        "SITREP_HOME": str(tmp_path),
+        "SITREP_ELASTICSEARCH_URL": "http://environment:1",
+        "SITREP_ELASTICSEARCH_USER": "them",
+    }
+    if connection:
+        environ["AIRFLOW_CONN_SITREP_ELASTICSEARCH"] = json.dumps({"conn_type": "generic", **connection})
+    done = subprocess.run(
+        [sys.executable, "-c", MOVES], env=environ, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.stdout.splitlines()[-1:] == [told], done.stderr[-2000:]

@@ -197,7 +197,7 @@ def test_without_faults(served: Pipe, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 9])
-def test_killed_while_it_is_written_to(
+def test_killed_while_it_is_written_to_and_not_there_afterwards(
     served: Pipe, node: ElasticServer, expected: Any, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def soon() -> None:
@@ -209,6 +209,8 @@ def test_killed_while_it_is_written_to(
     monkeypatch.undo()
     monkeypatch.setattr(publishing, "ARCHIVE_SLICE", 100)
     time.sleep(0.1)
+    with pytest.raises(StoreGone, match="cannot be reached"):  # not there at the start either
+        publish(served, run="r")
     node.start()
     publish(served, run="r")
     assert outcome(served.store) == expected
@@ -231,17 +233,6 @@ def test_stopped_for_20_seconds(
     assert outcome(served.store) == expected
 
 
-def test_not_there_at_the_start(served: Pipe, node: ElasticServer, expected: Any) -> None:
-    node.stop()
-    try:
-        with pytest.raises(StoreGone, match="cannot be reached"):
-            publish(served, run="r")
-    finally:
-        node.start()
-    publish(served, run="r")
-    assert outcome(served.store) == expected
-
-
 def test_a_read_only_month(served: Pipe, node: ElasticServer, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a full disk makes it."""
     block = "index.blocks.read_only_allow_delete"
@@ -261,8 +252,9 @@ def test_a_read_only_month(served: Pipe, node: ElasticServer, expected: Any, mon
     client.close()
 
 
-def test_a_full_write_queue(served: Pipe, node: ElasticServer, expected: Any) -> None:
+def test_a_full_write_queue(served: Pipe, node: ElasticServer, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others write as fast as they can, into a queue of four."""
+    monkeypatch.setattr(publishing, "ARCHIVE_SLICE", STORIES)
     stop, refused = threading.Event(), 0
 
     def others() -> None:
