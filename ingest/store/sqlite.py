@@ -409,7 +409,7 @@ def _write_stories(connection: apsw.Connection, slice_: Slice) -> None:
     stories = {**{story.id: story for story in slice_.touched}, **changed}
     known = _known(connection, list(stories))
     numbers = _numbers(connection, stories, known)
-    packed = [(numbers[ident], *rows.pack(story)) for ident, story in stories.items()]
+    packed = ((numbers[ident], *rows.pack(story)) for ident, story in stories.items())
     connection.executemany(_UPSERT, packed)
     fresh = [story for ident, story in stories.items() if ident not in known]
     again = [story for ident, story in changed.items() if ident in known]
