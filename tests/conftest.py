@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import pytest
 from elasticsearch import Elasticsearch
 
@@ -15,6 +16,10 @@ from ingest import settings as configuration
 from ingest.settings import Settings
 from tests import elastic_server
 from tests.servers import FaultServer
+
+# What an example may take is a matter of what else the machine does; bounds on time have tests of their own.
+hypothesis.settings.register_profile("sitrep", deadline=None)
+hypothesis.settings.load_profile("sitrep")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

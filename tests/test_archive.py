@@ -15,6 +15,7 @@ import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import brotli  # type: ignore[import-untyped]
 import pytest
@@ -41,10 +42,25 @@ def address(number: int) -> str:
     return f"https://news.example/{number}"
 
 
+class SameWriter(WARCWriter):
+    """Writes the same bytes each time, so that a flipped bit is the same fault in every run."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.count = 0
+
+    def _make_warc_id(self) -> str:
+        self.count += 1
+        return f"<urn:uuid:{UUID(int=random.Random(self.count).getrandbits(128), version=4)}>"
+
+    def curr_warc_date(self) -> str:
+        return "2022-05-24T10:00:00Z"
+
+
 def warc(count: int = COUNT, *, compressed: bool = True) -> bytes:
     """A WARC as warcio writes it: warcinfo, then a request and a response for each page."""
     out = io.BytesIO()
-    writer = WARCWriter(out, gzip=compressed)
+    writer = SameWriter(out, gzip=compressed)
     writer.write_record(writer.create_warcinfo_record("x.warc", {"software": "test"}))
     for number in range(count):
         http = StatusAndHeaders("200 OK", [("Content-Type", "text/html")], protocol="HTTP/1.1")
