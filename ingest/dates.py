@@ -22,6 +22,9 @@ from datetime import UTC, date, datetime, timedelta, timezone
 _LONGEST = 100
 
 
+AHEAD = timedelta(days=2)  # how far behind its capture a date may lie: clocks and time zones are often wrong
+
+
 def iso(moment: datetime) -> str:
     """An aware datetime as ISO 8601 in UTC, with microseconds only where there are any."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -59,7 +62,7 @@ def _plausible(found: date, captured: datetime | None) -> bool:
     if captured is None:
         return True
     moment = found if isinstance(found, datetime) else datetime(found.year, found.month, found.day, tzinfo=UTC)
-    return datetime(1990, 1, 1, tzinfo=UTC) <= moment <= captured + timedelta(days=2)
+    return datetime(1990, 1, 1, tzinfo=UTC) <= moment <= captured + AHEAD
 
 
 def _shown(found: date) -> str:

@@ -340,12 +340,16 @@ class Link:
         return self.b if story == self.a else self.a
 
 
+TOLD = "told "  # begins a key of `Content.keys` that is no address, but stands for one entry of one feed
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What one capture says of a story: the work of digest, a line in a file of stories.
 
-    `id` is the id that this capture alone would give; `keys` are the address keys (`addresses.key`) under which the
-    story may be known already. `digest` identifies title and text: two contents with the same digest say the same.
+    `id` is the id that this capture alone would give; `keys` are those under which the story may be known already: as
+    an entry of its feed (TOLD), and by address (`addresses.key`). `digest` identifies title and text: two contents with
+    the same digest say the same.
     """
 
     id: str

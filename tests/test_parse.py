@@ -205,7 +205,9 @@ def test_a_link_on_many_entries_is_no_identity(parser: parse.Parser) -> None:
     body = rss(item("a", home, "1"), item("b", home, "2"), item("c", home), item("d", home + "d", "4"))
     assert [entry.id_by for entry in read(parser, body)] == ["guid", "guid", "content", "address"]
     twice = rss(item("a", home, "1"), item("a, updated", home, "2"))
-    assert [entry.id_by for entry in read(parser, twice)] == ["address", "address"]
+    assert [entry.id_by for entry in read(parser, twice)] == ["guid", "guid"]
+    same = rss(item("a", home, "1"), item("a", home, "1"))
+    assert [entry.id_by for entry in read(parser, same)] == ["address", "address"]
 
 
 def test_a_guid_on_many_entries_is_no_identity(parser: parse.Parser) -> None:

@@ -116,6 +116,27 @@ def test_every_entry_counts_whatever_it_lacks(pipe: Pipe, server: FaultServer) -
     assert report.feeds[0].entries == 5
 
 
+def test_an_entry_twice_in_its_feed_is_one_story_told_by_its_page(pipe: Pipe, server: FaultServer) -> None:
+    same = item(server.url("/news/bridge"), "Pontoons at the river", "Engineers moved …", guid="1")
+    server.on("/feed", Reply(200, rss(same, same), RSS))
+    server.on("/news/bridge", Reply(200, page("Pontoons at the river", *BRIDGE), HTML))
+    assert outcomes(poll(pipe, Feed(server.url("/feed")))) == {"indexed": 1, "unchanged": 1}
+
+
+@pytest.mark.parametrize("guids", [True, False])
+def test_entries_that_share_a_link_stay_apart_also_when_one_is_left(
+    pipe: Pipe, server: FaultServer, guids: bool
+) -> None:
+    entries = [item(server.url("/live"), f"Title {n}", f"Told of {n}.", guid=n if guids else "") for n in "abc"]
+    server.on("/feed", [Reply(200, rss(*entries[:left]), RSS) for left in (3, 2, 1)])
+    asked = Feed(server.url("/feed"))
+    assert outcomes(poll(pipe, asked)) == {"indexed": 3}
+    before = state(pipe)
+    for left in (2, 1):
+        assert outcomes(poll(pipe, asked)) == {"unchanged": left}
+        assert state(pipe) == before
+
+
 def test_a_changed_page_is_a_revision(pipe: Pipe, server: FaultServer) -> None:
     link = server.url("/news/harbour")
     server.on("/feed", [Reply(200, rss(item(link, title, "Flour …")), RSS) for title in ("Ship lets in", "Ship is in")])
@@ -138,10 +159,11 @@ def test_a_page_that_waits_is_told_by_its_teaser_meanwhile(pipe: Pipe, server: F
     (teaser,) = stories(pipe)
     assert teaser["text_from"] == "teaser"
     later = poll(pipe, asked)
-    assert later.entries == 2
-    assert outcomes(later) == {"revised": 1, "unchanged": 1}
+    assert later.entries == later.feeds[0].entries == 1
+    assert outcomes(later) == {"revised": 1}
     (story,) = stories(pipe)
     assert story["id"] == teaser["id"]
+    assert story["first_seen"] == teaser["first_seen"]
     assert "eastern bank" in str(story["text"])
 
 

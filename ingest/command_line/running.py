@@ -36,8 +36,10 @@ def run(feeds_file: Path | None, page_budget: float, as_json: bool) -> None:
     from ingest.pipeline import jobs, runs
 
     with working() as pipe, showing.progress() as progress:
-        polls = jobs.choose(pipe, _feeds(pipe, feeds_file), everything=True)
-        result = jobs.poll(pipe, runs.start("daily"), polls, page_budget=page_budget, progress=progress)
+        feeds, problems = _feeds(pipe, feeds_file)
+        polls = jobs.choose(pipe, feeds, everything=True)
+        run = runs.start("daily")
+        result = jobs.poll(pipe, run, polls, page_budget=page_budget, notes=problems, progress=progress)
     _show(result.to_json(), as_json)
 
 
@@ -56,7 +58,7 @@ def fetch(feeds_file: Path | None, due: bool, page_budget: float, as_json: bool)
     from ingest.pipeline import fetching, jobs, runs
 
     with working() as pipe, showing.progress() as progress:
-        polls = jobs.choose(pipe, _feeds(pipe, feeds_file), everything=not due)
+        polls = jobs.choose(pipe, _feeds(pipe, feeds_file)[0], everything=not due)
         path = fetching.fetch(pipe, runs.start("poll"), polls.feeds, page_budget=page_budget, progress=progress)
         lines = pipe.landing.read_json(runs.beside(path))["feeds"]
     if as_json:
@@ -169,16 +171,16 @@ def report(run: str | None, as_json: bool) -> None:
     _show(record, as_json)
 
 
-def _feeds(pipe: Pipe, file: Path | None) -> Sequence[Feed]:
-    """The feeds of an OPML file, or all that are known."""
+def _feeds(pipe: Pipe, file: Path | None) -> tuple[Sequence[Feed], list[str]]:
+    """The feeds of an OPML file, or all that are known, and what in the file is none."""
     from ingest import feeds
 
     if file is None:
-        return pipe.feeds()
+        return pipe.feeds(), []
     opml = feeds.read_opml(file.read_bytes())
     for problem in opml.problems:
         showing.say(f"{file}: {problem}")
-    return opml.feeds
+    return opml.feeds, [f"{file.name}: {problem}" for problem in opml.problems]
 
 
 def _show(record: Mapping[str, Any], as_json: bool) -> None:

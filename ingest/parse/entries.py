@@ -109,13 +109,12 @@ def _says(entry: Entry) -> str:
 
 
 def _shared(pairs: Iterable[tuple[str | None, str]]) -> frozenset[str]:
-    """The links that stand on three or more entries that say different things: a home page, a live ticker. Two may be
-    one story under two titles."""
+    """The links that stand on entries which say different things: a home page, a live ticker."""
     said: dict[str, set[str]] = defaultdict(set)
     for link, says in pairs:
         if link:
             said[link].add(says)
-    return frozenset(link for link, all_said in said.items() if len(all_said) >= 3)
+    return frozenset(link for link, all_said in said.items() if len(all_said) > 1)
 
 
 def _shared_guids(read: Iterable[Entry]) -> frozenset[str]:

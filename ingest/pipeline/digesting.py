@@ -230,7 +230,9 @@ class _Writer:
 
     def _write(self, *, last: bool) -> None:
         path = _part(self.job.prefix, len(self.paths))
-        ordered = sorted(self.stories, key=lambda item: (item[0].instant(), item[0].id, item[0].captured))
+        ordered = sorted(
+            self.stories, key=lambda item: (item[0].instant(), item[0].id, -item[0].text_from.rank, item[0].captured)
+        )
         header = {
             "reading": self.reading,
             "position": self.position,

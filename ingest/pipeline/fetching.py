@@ -37,6 +37,7 @@ class _Batch:
     lines: dict[str, dict[str, Any]] = field(default_factory=dict)
     pages: dict[str, WantedPage] = field(default_factory=dict)  # by address key: one request a page
     fresh: set[str] = field(default_factory=set)  # address keys of pages that an entry of this very run asked for
+    told: set[tuple[str, str]] = field(default_factory=set)  # feeds and keys of the entries in this run's documents
 
 
 def fetch(
@@ -128,6 +129,7 @@ def _learn(work: _Batch, parser: parse.Parser, feed: Feed, fetched: Fetched) -> 
     work.states[feed.url] = learned.state
     work.lines[feed.url] = _line(feed, poll, detail, document, learned)
     if document:
+        work.told.update((feed.url, key) for key in poll.entries)
         _want_pages(work, feed, document, {*learned.new, *learned.changed}, now)
 
 
@@ -192,14 +194,16 @@ def _pages(
     requests = (Request(url=page.url, kind="page", delay=delays[page.feed], tag=(key, page)) for key, page in wishes)
     for count, fetched in enumerate(fetcher.run(requests, budget=budget), 1):
         key, page = fetched.request.tag
-        note = {"entry": dict(page.entry), "waited": key not in work.fresh}
+        # A page that waited tells its entry where the document of this run does; else it is an entry of its own.
+        again = key in work.fresh or (page.feed, feeds.entry_key(Entry.from_json(page.entry))) in work.told
+        note = {"entry": dict(page.entry), "waited": not again}
         for response in fetched.responses[:-1]:
             work.writer.add(replace(response, feed=page.feed))
         for response in fetched.responses[-1:]:
             entry = note if fetched.status == "ok" else None
             work.writer.add(replace(response, feed=page.feed, entry=entry))
         if fetched.status == "ok" and note["waited"]:
-            work.lines[page.feed]["entries"] += 1  # told by an earlier document, and digested with this run
+            work.lines[page.feed]["entries"] += 1  # told by an earlier document
         if fetched.status == "ok" or not _try_again(fetched, page):
             done.append(page.url)
         else:

@@ -40,11 +40,17 @@ def discover(pipe: Pipe, url: str) -> Feed:
     """
     spelled = [addresses.absolute(part) for part in ([url] if "://" in url else [f"https://{url}", f"http://{url}"])]
     if None in spelled:
-        raise UsageError("no address of a site or feed", subject=url, advice="Give one like https://example.org/news.")
+        raise UsageError(
+            "no address of a site or feed",
+            subject=addresses.redact(url),
+            advice="Give one like https://example.org/news.",
+        )
     first = _first(pipe, [address for address in spelled if address])
     with Fetcher(pipe.settings) as fetcher, parse.Parser() as parser:
         if first.status != "ok":
-            raise UsageError(f"{first.reason} ({first.detail})", subject=url, advice="Check the address.")
+            raise UsageError(
+                f"{first.reason} ({first.detail})", subject=addresses.redact(url), advice="Check the address."
+            )
         answer = first.responses[-1]
         if found := _as_feed(parser, answer, first.request.url):
             return found
@@ -52,7 +58,11 @@ def discover(pipe: Pipe, url: str) -> Feed:
             fetched = fetcher.get(Request(url=candidate, kind="feed", delay=0.2))
             if fetched.status == "ok" and (found := _as_feed(parser, fetched.responses[-1], candidate)):
                 return found
-    raise UsageError("no feed was found there", subject=url, advice="Look for the site's feed and give its address.")
+    raise UsageError(
+        "no feed was found there",
+        subject=addresses.redact(url),
+        advice="Look for the site's feed and give its address.",
+    )
 
 
 def _first(pipe: Pipe, spelled: Sequence[str]) -> Fetched:

@@ -70,6 +70,7 @@ def poll(
     polls: Polls,
     *,
     page_budget: float = PAGE_BUDGET,
+    notes: Sequence[str] = (),
     progress: Progress = silent,
 ) -> RunReport:
     """Fetch, digest and publish, in this process; one landing file. What a run that was killed left is published too,
@@ -81,7 +82,7 @@ def poll(
     for path in left_over(pipe, run):
         left = digest_landings(pipe, run, [path], progress=progress)
         publish(pipe, left, run=runs.owner(path), progress=progress)
-    return report(pipe, run, parts, landings=landings, skipped=polls.skipped)
+    return report(pipe, run, parts, landings=landings, skipped=polls.skipped, notes=notes)
 
 
 def landed(pipe: Pipe, day: date) -> list[str]:

@@ -24,7 +24,7 @@ import orjson
 from ingest import dedup
 from ingest.errors import LeaseLost, SitrepError, TryAgain
 from ingest.landing import Part, Quarantined
-from ingest.models import Content, Fingerprint, Head, Outcome, Story, Window
+from ingest.models import TOLD, Content, Fingerprint, Head, Outcome, Story, Window
 from ingest.pipeline import revisions
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
 from ingest.pipeline.runs import is_live, live_first
@@ -247,9 +247,8 @@ def _decide(store: Store, items: Sequence[tuple[Content, Fingerprint]], now: dat
     work = _Work(store.get(ids))
     for content, fingerprint in items:
         id_ = _identity(content, known, work)
-        for key in content.keys:
-            if key not in known:
-                known[key] = work.aliases[key] = id_
+        for key in _new_keys(content, id_, known):
+            known[key] = work.aliases[key] = id_
         story = work.after.get(id_) or work.before.get(id_)
         decision = revisions.again(story, content) if story else revisions.first(content, now)
         work.after[id_] = decision.story
@@ -266,6 +265,14 @@ def _identity(content: Content, known: Mapping[str, str], work: _Work) -> str:
     if content.id in work.before or content.id in work.after:
         return content.id
     return next((known[key] for key in content.keys if key in known), content.id)
+
+
+def _new_keys(content: Content, id_: str, known: Mapping[str, str]) -> list[str]:
+    """The keys under which the story is to be known from now on. Not the address of an entry that is known as itself
+    under another id: it shared its link with others once."""
+    if id_ != content.id and content.keys[0].startswith(TOLD) and known.get(content.keys[0]) == id_:
+        return []
+    return [key for key in content.keys if key not in known]
 
 
 def _moved(work: _Work) -> dict[str, list[int]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ingest import addresses, archive, clean, dates, dedup, feeds, parse, tag, words
 from ingest.errors import NotAFeed, Unparsable
-from ingest.models import Capture, Cleaned, Content, Entry, Feed, Fingerprint, Line, Outcome, Rejection, TextFrom
+from ingest.models import TOLD, Capture, Cleaned, Content, Entry, Feed, Fingerprint, Line, Outcome, Rejection, TextFrom
 
 TITLE = 2000  # code points; longer ones are no titles
 SAMPLE = "Officials of the county said that the bridge over the river would stay closed until the end of the week."
@@ -118,7 +118,8 @@ class _Reader:
         if capture.status != HTTPStatus.OK:
             return
         if capture.entry:
-            yield self._story(self._with_page(capture))
+            told = Entry.from_json(capture.entry["entry"])
+            yield self._story(self._with_page(told, capture), first_seen=told.captured)
         elif capture.feed:
             try:
                 yield from self._feed(capture, Feed(capture.feed))
@@ -152,10 +153,8 @@ class _Reader:
             else:
                 yield self._story(entry)
 
-    def _with_page(self, capture: Capture) -> Entry:
+    def _with_page(self, entry: Entry, capture: Capture) -> Entry:
         """A feed's entry with the page that it asked for; without it, where the page is a wall or a front page."""
-        note = capture.entry or {}
-        entry = Entry.from_json(note["entry"])
         if addresses.key(capture.url) in self.answered.walls:
             return entry
         return replace(
@@ -165,10 +164,9 @@ class _Reader:
             page=capture.body,
             charset=_charset(capture),
             captured=capture.captured,
-            text_from=TextFrom.PAGE,
         )
 
-    def _story(self, entry: Entry) -> Content | Rejection:
+    def _story(self, entry: Entry, *, first_seen: datetime | None = None) -> Content | Rejection:
         cleaned, text_from = _cleaned(entry)
         title = _title(entry, cleaned)
         text = clean.without_title(cleaned.text, title)
@@ -179,10 +177,9 @@ class _Reader:
         if not published:
             published, published_from = cleaned.published, cleaned.published_from
         source = entry.source or addresses.site(entry.url)
-        own = [entry.url, *entry.addresses] if entry.id_by == "address" else []
         return Content(
             id=_id(entry, source, title, text),
-            keys=tuple(dict.fromkeys(addresses.key(url) for url in own if url)),
+            keys=_keys(entry),
             guid=entry.guid,
             url=entry.url,
             canonical_url=cleaned.canonical_url,
@@ -194,7 +191,7 @@ class _Reader:
             authors=entry.authors or cleaned.authors,
             published=published,
             published_from=published_from if published else None,
-            first_seen=entry.captured,
+            first_seen=first_seen or entry.captured,
             captured=entry.captured,
             text_from=text_from,
             tags=tag.tag(self.rules, title, text, language),
@@ -213,7 +210,7 @@ def _cleaned(entry: Entry) -> tuple[Cleaned, TextFrom]:
         return told, entry.text_from
     page = clean.page(entry.page, url=entry.url, charset=entry.charset, captured=entry.captured)
     if len(page.text) < len(told.text):
-        return replace(page, text=told.text), TextFrom.PAGE
+        return replace(page, text=told.text), entry.text_from
     return page, TextFrom.PAGE
 
 
@@ -232,12 +229,23 @@ def _id(entry: Entry, source: str | None, title: str | None, text: str) -> str:
     return _hash("content", source or "", title or "", text)
 
 
+def _keys(entry: Entry) -> tuple[str, ...]:
+    """Under what the story may be known: first as this very entry of this feed (a link that entries share is no
+    identity while they share it, and looks like one when the others have rolled out of the feed's window), then by its
+    addresses."""
+    told = []
+    if entry.feed and entry.url and entry.page is None and (name := entry.guid or entry.title):
+        told = [TOLD + _hash(entry.feed, name, addresses.key(entry.url))]
+    own = [entry.url, *entry.addresses] if entry.id_by == "address" else []
+    return tuple(dict.fromkeys([*told, *(addresses.key(url) for url in own if url)]))
+
+
 def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def _entry_of_line(line: Line, now: datetime) -> Entry:
-    seen = line.first_seen or now
+    seen = line.first_seen if line.first_seen and line.first_seen <= now + dates.AHEAD else now
     published = dates.read(line.published, captured=None) if line.published else None
     whole = line.html.encode() if line.html is not None and line.text is None else None
     return Entry(
