@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,28 @@ def deaths(passed: dict[str, int], most: int) -> list[dict[str, Any]]:
     ]
 
 
+def killed_and_run_again(
+    folder: Path, command: list[str], places: list[dict[str, Any]], wanted: Any
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each place of death, and what the second run there said, once its export was found to be the `wanted` one."""
+    plan = [
+        one
+        for n, place in enumerate(places)
+        for one in (
+            {"home": str(n), "args": command, **place},
+            {"home": str(n), "args": command},
+            {"home": str(n), "args": ["export"]},
+        )
+    ]
+    done = killed(folder, plan)
+    for n, place in enumerate(places):
+        death, again, exported = done[3 * n : 3 * n + 3]
+        assert death["code"] == -signal.SIGKILL, place
+        assert again["code"] == 0, (place, again["err"])
+        assert shown(exported["out"]) == wanted, place
+        yield place, again
+
+
 @pytest.mark.slow
 def test_a_backfill_killed_anywhere_and_run_again_ends_in_the_same_store(tmp_path: Path, archive: Path) -> None:
     backfill = ["backfill", "--json", str(archive)]
@@ -126,21 +148,7 @@ def test_a_backfill_killed_anywhere_and_run_again_ends_in_the_same_store(tmp_pat
     assert first["passed"]["commit"] >= 12
     sums = json.loads(first["out"])["outcomes"]
     places = deaths(first["passed"], 3)
-    plan = [
-        run
-        for n, place in enumerate(places)
-        for run in (
-            {"home": str(n), "args": backfill, **place},
-            {"home": str(n), "args": backfill},
-            {"home": str(n), "args": ["export"]},
-        )
-    ]
-    done = killed(tmp_path, plan)
-    for n, place in enumerate(places):
-        death, again, exported = done[3 * n : 3 * n + 3]
-        assert death["code"] == -signal.SIGKILL, place
-        assert again["code"] == 0, (place, again["err"])
-        assert shown(exported["out"]) == shown(export["out"]), place
+    for place, again in killed_and_run_again(tmp_path, backfill, places, shown(export["out"])):
         report = json.loads(again["out"])
         assert report["entries"] == sum(sums.values()) == sum(report["outcomes"].values())
         late = place["at"] == "commit" and place["call"] > first["passed"]["commit"] // 2
@@ -156,21 +164,7 @@ def test_a_run_killed_anywhere_and_run_again_ends_in_the_same_store(tmp_path: Pa
     assert first["code"] == 0, first["err"]
     assert json.loads(first["out"])["outcomes"]["indexed"] == 8
     places = deaths(first["passed"], 3)
-    plan = [
-        one
-        for n, place in enumerate(places)
-        for one in (
-            {"home": str(n), "args": run, **place},
-            {"home": str(n), "args": run},
-            {"home": str(n), "args": ["export"]},
-        )
-    ]
-    done = killed(tmp_path, plan)
-    for n, place in enumerate(places):
-        death, again, exported = done[3 * n : 3 * n + 3]
-        assert death["code"] == -signal.SIGKILL, place
-        assert again["code"] == 0, (place, again["err"])
-        assert shown(exported["out"]) == shown(export["out"]), place
+    assert len(list(killed_and_run_again(tmp_path, run, places, shown(export["out"])))) == len(places)
 
 
 def news(server: FaultServer) -> str:

@@ -151,9 +151,6 @@ class _Work:
     rewritten: set[str] = field(default_factory=set)
     outcomes: list[tuple[str, str, Outcome]] = field(default_factory=list)  # feed, story, outcome
 
-    def new(self) -> set[str]:
-        return {id_ for id_ in self.after if id_ not in self.before}
-
     def leave_out(self, refused: Collection[str]) -> None:
         """As if these stories had not been among what is published now."""
         for id_ in refused:
