@@ -23,7 +23,8 @@ import pytest
 from builders import fingerprint, moment, story
 
 from ingest.errors import LeaseLost, StoreGone
-from ingest.store import Lease, Query, Slice, sqlite_file
+from ingest.models import Link
+from ingest.store import Lease, Query, Slice, rows, sqlite_file
 from ingest.store.sqlite import SqliteStore
 
 pytest.register_assert_rewrite("store_contract")
@@ -336,19 +337,44 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     store = SqliteStore(path)
     write(store, story("a"))
     store.close()
-    monkeypatch.setattr(sqlite_file, "SCHEMA", 3)
+    now = sqlite_file.SCHEMA
+    monkeypatch.setattr(sqlite_file, "SCHEMA", now + 2)
     steps = {
-        1: lambda connection: connection.execute("CREATE TABLE extra (x)"),
-        2: lambda connection: connection.execute("INSERT INTO extra VALUES (1), (oops)"),
+        now: lambda connection: connection.execute("CREATE TABLE extra (x)"),
+        now + 1: lambda connection: connection.execute("INSERT INTO extra VALUES (1), (oops)"),
     }
     monkeypatch.setattr(sqlite_file, "MIGRATIONS", steps)
     fails(path, "refused")
-    steps[2] = lambda connection: connection.execute("INSERT INTO extra VALUES (1)")  # type: ignore[assignment]
+    steps[now + 1] = lambda connection: connection.execute("INSERT INTO extra VALUES (1)")
     store = SqliteStore(path)
     assert found(store, "convoys") == ["a"]
     store.close()
     connection = apsw.Connection(str(path))
-    assert connection.execute("SELECT value, (SELECT count(*) FROM extra) FROM meta WHERE key = 'schema'").get == (3, 1)
+    found_ = connection.execute("SELECT value, (SELECT count(*) FROM extra) FROM meta WHERE key = 'schema'").get
+    assert found_ == (now + 2, 1)
+
+
+def test_a_store_of_version_1_keeps_its_fingerprints_and_links(path: Path) -> None:
+    store = SqliteStore(path)
+    told = story("a", published="2022-05-24T09:30:00Z")
+    write(store, told, links=[Link("id-a", "id-b", 0.75, 1.5)])
+    store.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("""
+        DROP TABLE fingerprints;
+        CREATE TABLE fingerprints (nr INTEGER PRIMARY KEY REFERENCES stories, numbers TEXT, shingles BLOB NOT NULL);
+        ALTER TABLE links DROP COLUMN kinship;
+        UPDATE meta SET value = 1 WHERE key = 'schema';
+    """)
+    numbers, shingles = rows.pack_fingerprint(fingerprint("7"))
+    connection.execute("INSERT INTO fingerprints SELECT nr, ?, ? FROM stories", (numbers, shingles))
+    connection.close()
+    store = SqliteStore(path)
+    (window,) = store.window(told.instant(), told.instant())
+    assert (list(window.ids), window.fingerprint(0).numbers) == (["id-a"], ("7",))
+    assert window.fingerprint(0).shingles.tolist() == fingerprint("7").shingles.tolist()
+    assert store.links(["id-a"]) == [Link("id-a", "id-b", 0.75, 1.5)]
+    store.close()
 
 
 def test_a_damaged_database_is_named(path: Path) -> None:

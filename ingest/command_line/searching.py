@@ -115,7 +115,7 @@ def _hit(hit: Hit) -> dict[str, Any]:
 def show(identity: str, as_json: bool) -> None:
     """Show a story: text, clocks, topics with the sentences that prove them, its copies and its revisions.
 
-    Of each copy, the numbers are told in which it differs from the story that it is linked to.
+    Of each copy, and of the story that it was rewritten from, the numbers are told in which they differ.
     """
     from ingest.pipeline.pipe import opened
 
@@ -138,7 +138,26 @@ def _shown(store: Store, story: Story) -> dict[str, Any]:
     return {
         **story.to_json(),
         "members": [_member(member, links) for member in members],
+        "origin": _origin(store, story, links),
         "revisions": _revisions(story),
+    }
+
+
+def _origin(store: Store, story: Story, links: Iterable[Link]) -> dict[str, Any] | None:
+    """The story that it was rewritten from, and why it is thought so."""
+    origin = story.rewritten_from and store.get([story.rewritten_from]).get(story.rewritten_from)
+    link = next((link for link in links if origin and {link.a, link.b} == {origin.id, story.id}), None)
+    if not origin or not link:
+        return None
+    return {
+        "id": origin.id,
+        "title": origin.content.title,
+        "source": origin.content.source,
+        "published": origin.published,
+        "url": origin.content.url,
+        "share": link.share,
+        "hours": link.hours,
+        "numbers": _differing(link, story.id),
     }
 
 
@@ -159,7 +178,9 @@ def _revisions(story: Story) -> list[dict[str, Any]]:
 
 
 def _member(member: Story, links: Iterable[Link]) -> dict[str, Any]:
-    own = [link for link in links if member.id in (link.a, link.b)]
+    from ingest.models import Kinship
+
+    own = [link for link in links if member.id in (link.a, link.b) and link.kinship is Kinship.SAME]
     return {
         "id": member.id,
         "lead": member.lead,
@@ -175,10 +196,14 @@ def _member(member: Story, links: Iterable[Link]) -> dict[str, Any]:
 def _numbers(member: Story, own: list[Link]) -> list[dict[str, Any]]:
     """The numbers in which a copy differs from the lead, or where it is not linked to it, from its nearest."""
     nearest = max(own, key=lambda link: (link.other(member.id) == member.cluster, link.share, link.a, link.b))
-    theirs, ours = nearest.numbers if member.id == nearest.b else nearest.numbers[::-1]
+    return _differing(nearest, member.id)
+
+
+def _differing(link: Link, story: str) -> list[dict[str, Any]]:
+    theirs, ours = link.numbers if story == link.b else link.numbers[::-1]
     if not theirs and not ours:
         return []
-    of = nearest.other(member.id)
+    of = link.other(story)
     return [{"of": of, "theirs": list(dict.fromkeys(theirs)), "own": list(dict.fromkeys(ours))}]
 
 

@@ -39,7 +39,8 @@ class Slice:
     """What one publisher writes at once, in one transaction where the store has them.
 
     `stories` are new or have another text, tags or date; `touched` are only seen again (capture times, feeds).
-    `clusters` maps story → (cluster, lead) for stories whose text stays as it is. Aliases map address key → story.
+    `clusters` maps story → (cluster, lead) for stories whose text stays as it is, `rewritten_from` story → the one that
+    it was made from, or None. Aliases map address key → story.
     """
 
     stories: Sequence[Story] = ()
@@ -49,6 +50,7 @@ class Slice:
     links: Sequence[Link] = ()
     unlinked: Sequence[tuple[str, str]] = ()
     clusters: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    rewritten_from: Mapping[str, str | None] = field(default_factory=dict)
     booking: Booking | None = None
 
 
@@ -154,6 +156,10 @@ class Store(Protocol):
     def get(self, ids: Iterable[str]) -> dict[str, Story]: ...
 
     def heads(self, ids: Iterable[str]) -> dict[str, Head]: ...
+
+    def texts(self, ids: Iterable[str]) -> dict[str, tuple[str | None, str]]:
+        """Title and current text of those of these stories that are there."""
+        ...
 
     def window(self, since: datetime, until: datetime) -> Iterator[Window]:
         """Fingerprints of all stories with since ≤ instant ≤ until, in the order of instant and id, in pieces of at

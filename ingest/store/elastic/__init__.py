@@ -155,6 +155,10 @@ class ElasticStore(Store):
         hits = self._stories(ids, list(documents.HEAD))
         return {hit["_id"]: documents.head(hit["_source"]) for hit in hits}
 
+    def texts(self, ids: Iterable[str]) -> dict[str, tuple[str | None, str]]:
+        hits = self._stories(ids, ["title", "text"])
+        return {hit["_id"]: (hit["_source"]["title"], hit["_source"]["text"]) for hit in hits}
+
     def window(self, since: datetime, until: datetime) -> Iterator[Window]:
         """As the port says; both ends count in whole seconds, rounded down, as instants do."""
         after: list[Any] = []
