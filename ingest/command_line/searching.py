@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.command_line import showing
+from ingest.command_line import naming, showing
 from ingest.command_line.options import as_json, since, source, topic, until
 from ingest.errors import UsageError
 
 if TYPE_CHECKING:
     from ingest.models import Link, Story
-    from ingest.store import Hit, Query, Store
+    from ingest.store import Hit, Store
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet would run
 EXCLUDED = re.compile(r"-[^\W_].+", re.DOTALL)  # -word or -"a phrase", no option: those of more letters have two dashes
@@ -67,8 +67,9 @@ def search(words: tuple[str, ...], limit: int, offset: int, leads: bool, as_json
 
     query = Query(text=_typed(words), leads_only=leads, limit=limit, offset=offset, **chosen)
     with opened() as pipe:
+        naming.check_topics(pipe, query.topics)
         found = pipe.store.search(query)
-        hint = "" if found.total else _hint(pipe.store, query)
+        hint = "" if found.total else naming.hint(pipe.store, query)
     console = None if as_json else showing.terminal()
     for hit in found.hits:
         if console:
@@ -92,18 +93,6 @@ def _quoted(argument: str) -> str:
     return argument if plain or re.search(r"\s-|\*(\s|$)", phrase) else f'{sign}"{phrase}"'
 
 
-def _hint(store: Store, query: Query) -> str:
-    """What to try where nothing was found: the names that there are, where one was asked for that is none."""
-    from ingest.store import Query as Everything
-
-    for by, asked in (("topic", query.topics), ("source", query.sources), ("language", query.languages)):
-        known = [name for name in store.count(Everything(), by) if name] if asked else []
-        if asked and not set(asked) & set(known):
-            shown = ", ".join(known[:8]) + (" …" if len(known) > 8 else "")
-            return f"; no story has the {by} {', '.join(asked)}" + (f", there are {shown}" if known else "")
-    return ""
-
-
 def _hit(hit: Hit) -> dict[str, Any]:
     marks = [list(span) for span in hit.marks]
     return {**hit.story.to_json(), "score": hit.score, "snippet": hit.snippet, "marks": marks, "copies": hit.copies}
@@ -115,15 +104,17 @@ def _hit(hit: Hit) -> dict[str, Any]:
 def show(identity: str, as_json: bool) -> None:
     """Show a story: text, clocks, topics with the sentences that prove them, its copies and its revisions.
 
-    Of each copy, the numbers are told in which it differs from the story that it is linked to.
+    Of each copy, the numbers are told in which it differs from the story that it is linked to. The beginning of an id
+    will do where no other begins so.
+
+    \b
+    Example:
+      sitrep show 5f1c09
     """
     from ingest.pipeline.pipe import opened
 
     with opened() as pipe:
-        found = pipe.store.get([identity]).get(identity)
-        if found is None:
-            raise UsageError("no story has this id", subject=identity, advice="`sitrep search` shows ids.")
-        record = _shown(pipe.store, found)
+        record = _shown(pipe.store, naming.story(pipe.store, identity))
     if as_json:
         showing.echo_json(record)
     else:
@@ -210,15 +201,33 @@ def export(format_: str, as_json: bool, output: Any, **chosen: Any) -> None:
     if as_json and format_ != "jsonl":
         raise UsageError("--json and --format csv exclude each other")
     target = output or sys.stdout.buffer
+    query = Query(**chosen)
     with opened() as pipe:
-        stories = (story.to_json() for story in pipe.store.export(Query(**chosen)))
-        lines = (orjson.dumps(story) + b"\n" for story in stories) if format_ == "jsonl" else _csv(stories)
+        naming.check_topics(pipe, query.topics)
+        counted = _Counted(story.to_json() for story in pipe.store.export(query))
+        lines = (orjson.dumps(story) + b"\n" for story in counted) if format_ == "jsonl" else _csv(counted)
         for line in lines:
             target.write(line)
         target.flush()
+        hint = "" if counted.count else naming.hint(pipe.store, query)
+    if not counted.count:
+        showing.say(f"no story was found{hint}")
 
 
-def _csv(stories: Iterator[Mapping[str, Any]]) -> Iterator[bytes]:
+class _Counted:
+    """Passes on what it is made of, and counts it."""
+
+    def __init__(self, items: Iterator[Mapping[str, Any]]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for item in self._items:
+            self.count += 1
+            yield item
+
+
+def _csv(stories: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
     """Rows of CSV in UTF-8, every field quoted; lists as JSON; what a spreadsheet would run as a formula disarmed."""
     from ingest.models import STORY_FIELDS
 
