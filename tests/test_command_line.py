@@ -290,6 +290,33 @@ def test_lines_are_rejected_by_number_and_reason_and_the_rest_goes_on(read: Read
         assert f"line {number}: rejected" not in read.ran.err
 
 
+def test_stories_are_kept_without_what_cannot_be_taken_and_that_is_counted(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "odd.jsonl"
+    rows = [
+        {"id": "a", "text": "One.", "authors": 17, "url": "ftp://files.example/a"},
+        {"id": "b", "text": "Two.", "authors": ["Ada", 5], "published": "last week", "first_seen": "2199-01-01"},
+        {"id": "c", "text": "Three.", "title": ["T"], "url": "mailto:x@example.org"},
+        {"id": "d", "html": "", "title": "", "text": None, "authors": 5},
+    ]
+    file.write_text("\n".join(line(**row) for row in rows))
+    ran = home("backfill", str(file), "--json")
+    report = ran.json()
+    assert report["dropped"] == {"authors": 2, "url": 2, "published": 1, "first_seen": 1, "title": 1}
+    assert (report["entries"], report["outcomes"]["rejected"], report["reasons"]) == (4, 1, {"empty": 1})
+    assert f"{file} line 1: kept without url (`url`: no address of http or https)" in ran.err
+    assert f"{file} line 2: kept without authors (`authors` has a JSON number where a name is expected)" in ran.err
+    assert ran.err.index("line 4: rejected") < ran.err.index("line 1: kept")
+    stories = {story["guid"]: story for story in home("export").lines()}
+    assert [(s["url"], s["authors"], s["title"], s["published"]) for _, s in sorted(stories.items())] == [
+        (None, [], None, None),
+        (None, ["Ada"], None, None),
+        (None, [], None, None),
+    ]
+    assert "kept without a field that says nothing: authors 2, url 2, first_seen 1, " in home("report").out
+    again = home("backfill", str(file), "--json").json()
+    assert (again["dropped"], again["outcomes"]["unchanged"]) == (report["dropped"], 3)
+
+
 def test_a_line_with_text_is_a_story_however_little_it_says(read: Read) -> None:
     assert read.story("bare")["text"] == "Short."
     assert read.story("bare")["title"] is None
