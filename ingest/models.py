@@ -577,6 +577,11 @@ class FeedReport:
             "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
         }
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> FeedReport:
+        outcomes = {Outcome(name): n for name, n in record["outcomes"].items()}
+        return cls(**{**record, "outcomes": outcomes})
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
@@ -595,6 +600,7 @@ class RunReport:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """As every command shows it and the landing zone keeps it; `from_json` reads it back."""
         return {
             "run": self.run,
             "kind": self.kind,
@@ -602,8 +608,23 @@ class RunReport:
             "ended": dates.iso(self.ended),
             "entries": self.entries,
             "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
-            "reasons": dict(self.reasons),
-            "dropped": dict(self.dropped),
+            "reasons": dict(sorted(self.reasons.items())),
+            "dropped": dict(sorted(self.dropped.items())),
             "feeds": [feed.to_json() for feed in self.feeds],
             "notes": list(self.notes),
         }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> RunReport:
+        return cls(
+            run=record["run"],
+            kind=record["kind"],
+            started=dates.instant(record["started"]),
+            ended=dates.instant(record["ended"]),
+            entries=record["entries"],
+            outcomes={Outcome(name): n for name, n in record["outcomes"].items()},
+            reasons=record["reasons"],
+            feeds=tuple(FeedReport.from_json(feed) for feed in record["feeds"]),
+            notes=tuple(record["notes"]),
+            dropped=record.get("dropped", {}),  # reports of older releases have none
+        )
