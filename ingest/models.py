@@ -559,7 +559,8 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class FeedReport:
     """What a run says of one feed. `status`: new, unchanged, unreachable, failed (what came is no feed), or why it was
-    not polled (backoff, paused, retired). `outcomes` sums to `entries`."""
+    not polled (waiting: its host answered another request with 429; backoff, paused, retired, not due). `outcomes`
+    sums to `entries`."""
 
     url: str
     title: str | None
