@@ -54,6 +54,7 @@ COMMANDS = [
     "digest",
     "publish",
     "backfill",
+    "serve",
     "search",
     "show",
     "export",
