@@ -159,8 +159,18 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A field of an archive's line that cannot be taken, and why: its story is kept without it."""
+
+    field: str
+    detail: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """One object of a JSON Lines archive, or one saved file of text, its fields checked for type."""
+    """One object of a JSON Lines archive, or one saved file of text, its fields checked for type; `dropped` are those
+    that are of another."""
 
     guid: str | None
     url: str | None
@@ -173,6 +183,7 @@ class Line:
     authors: tuple[str, ...]
     first_seen: datetime | None
     where: str = ""
+    dropped: tuple[Dropped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -570,7 +581,7 @@ class FeedReport:
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run took in and what became of it. `outcomes` sums to `entries`, and so do the feeds' counts where all
-    entries came from feeds."""
+    entries came from feeds. `dropped` counts, by name, the fields that stories of archives were kept without."""
 
     run: str
     kind: str  # poll, daily, archive or replay
@@ -581,6 +592,7 @@ class RunReport:
     reasons: Mapping[str, int]
     feeds: tuple[FeedReport, ...] = ()
     notes: tuple[str, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -591,6 +603,7 @@ class RunReport:
             "entries": self.entries,
             "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
             "reasons": dict(self.reasons),
+            "dropped": dict(self.dropped),
             "feeds": [feed.to_json() for feed in self.feeds],
             "notes": list(self.notes),
         }

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.command_line import showing
+from ingest.command_line import naming, showing
 from ingest.command_line.options import as_json, since, source, topic, until
 from ingest.errors import UsageError
 
 if TYPE_CHECKING:
-    from ingest.store import Query, Store
+    from ingest.models import Story
 
 EXCLUDED = re.compile(r"-[^\W_].+", re.DOTALL)  # -word or -"a phrase", no option: those of more letters have two dashes
 
@@ -64,8 +64,9 @@ def search(words: tuple[str, ...], limit: int, offset: int, leads: bool, as_json
 
     query = Query(text=_typed(words), leads_only=leads, limit=limit, offset=offset, **chosen)
     with opened() as pipe:
+        naming.check_topics(pipe, query.topics)
         found = pipe.store.search(query)
-        hint = "" if found.total else _hint(pipe.store, query)
+        hint = "" if found.total else naming.hint(pipe.store, query)
     console = None if as_json else showing.terminal()
     for hit in found.hits:
         if console:
@@ -89,34 +90,24 @@ def _quoted(argument: str) -> str:
     return argument if plain or re.search(r"\s-|\*(\s|$)", phrase) else f'{sign}"{phrase}"'
 
 
-def _hint(store: Store, query: Query) -> str:
-    """What to try where nothing was found: the names that there are, where one was asked for that is none."""
-    from ingest.pipeline import records
-
-    if (missed := records.unknown(store, query)) is None:
-        return ""
-    by, known = missed
-    asked = {"topic": query.topics, "source": query.sources, "language": query.languages}[by]
-    shown = ", ".join(list(known)[:8]) + (" …" if len(known) > 8 else "")
-    return f"; no story has the {by} {', '.join(asked)}" + (f", there are {shown}" if known else "")
-
-
 @click.command(short_help="Show a story with its evidence, copies and revisions.")
 @click.argument("identity", metavar="ID")
 @as_json
 def show(identity: str, as_json: bool) -> None:
     """Show a story: text, clocks, topics with the sentences that prove them, its copies and its revisions.
 
-    Of each copy, the numbers are told in which it differs from the story that it is linked to.
+    Of each copy, the numbers are told in which it differs from the story that it is linked to. The beginning of an id
+    will do where no other begins so.
+
+    \b
+    Example:
+      sitrep show 5f1c09
     """
     from ingest.pipeline import records
     from ingest.pipeline.pipe import opened
 
     with opened() as pipe:
-        found = pipe.store.get([identity]).get(identity)
-        if found is None:
-            raise UsageError("no story has this id", subject=identity, advice="`sitrep search` shows ids.")
-        record = records.story(pipe.store, found)
+        record = records.story(pipe.store, naming.story(pipe.store, identity))
     if as_json:
         showing.echo_json(record)
     else:
@@ -150,11 +141,29 @@ def export(format_: str, as_json: bool, output: Any, **chosen: Any) -> None:
     if as_json and format_ != "jsonl":
         raise UsageError("--json and --format csv exclude each other")
     target = output or sys.stdout.buffer
+    query = Query(**chosen)
     with opened() as pipe:
-        stories = pipe.store.export(Query(**chosen))
-        for line in exporting.jsonl(stories) if format_ == "jsonl" else exporting.as_csv(stories):
+        naming.check_topics(pipe, query.topics)
+        counted = _Counted(pipe.store.export(query))
+        for line in exporting.jsonl(counted) if format_ == "jsonl" else exporting.as_csv(counted):
             target.write(line)
         target.flush()
+        hint = "" if counted.count else naming.hint(pipe.store, query)
+    if not counted.count:
+        showing.say(f"no story was found{hint}")
+
+
+class _Counted:
+    """Passes on what it is made of, and counts it."""
+
+    def __init__(self, items: Iterator[Story]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Story]:
+        for item in self._items:
+            self.count += 1
+            yield item
 
 
 COMMANDS = (search, show, export)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -91,13 +91,3 @@ def feed(told: Feed, state: FeedState | None) -> Record:
         "due": state.due if state else None,
         "interval": state.interval if state else None,
     }
-
-
-def unknown(store: Store, asked: Query) -> tuple[str, Mapping[str, int]] | None:
-    """Where a query asks for names of which no story has one: what they are ("topic", "source" or "language"), and
-    how many stories there are under the names that there are."""
-    for by, names in (("topic", asked.topics), ("source", asked.sources), ("language", asked.languages)):
-        known = {name: n for name, n in store.count(Query(), by).items() if name} if names else {}
-        if names and not set(names) & set(known):
-            return by, known
-    return None

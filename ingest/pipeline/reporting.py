@@ -37,10 +37,12 @@ def report(
     bookings = pipe.store.bookings(parts)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
     entries = 0
     for path in parts:
         booking = _complete(pipe, path, bookings.get(path))
         entries += _came_in(pipe, path)
+        dropped.update(pipe.landing.part(path).header.get("dropped", {}))
         reasons.update(booking.reasons)
         old = booking.run != run.id and not whole_day and pipe.landing.exists(_path(booking.run))
         for feed, outcomes in (_as_unchanged(booking.counts) if old else booking.counts).items():
@@ -58,6 +60,7 @@ def report(
         reasons=reasons,
         feeds=(*feeds, *skipped),
         notes=tuple(notes),
+        dropped=dropped,
     )
     pipe.landing.write_json(_path(run.id), result.to_json())
     return result

@@ -78,6 +78,7 @@ _STORY = {
     "published_from": _keyword(),
     "first_seen": _DATE,
     "indexed": _DATE,
+    "delay_s": _LONG,  # from published to indexed, of what a feed brought and dated to the minute
     "source": _keyword(),
     "feed": _keyword(),
     "feeds": _keyword(),
