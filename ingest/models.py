@@ -559,7 +559,8 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class FeedReport:
     """What a run says of one feed. `status`: new, unchanged, unreachable, failed (what came is no feed), or why it was
-    not polled (backoff, paused, retired). `outcomes` sums to `entries`."""
+    not polled (waiting: its host answered another request with 429; backoff, paused, retired, not due). `outcomes`
+    sums to `entries`."""
 
     url: str
     title: str | None
@@ -576,6 +577,11 @@ class FeedReport:
             **{name: getattr(self, name) for name in self.__slots__ if name != "outcomes"},
             "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
         }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> FeedReport:
+        outcomes = {Outcome(name): n for name, n in record["outcomes"].items()}
+        return cls(**{**record, "outcomes": outcomes})
 
 
 @dataclass(frozen=True, slots=True)
@@ -595,6 +601,7 @@ class RunReport:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """As every command shows it and the landing zone keeps it; `from_json` reads it back."""
         return {
             "run": self.run,
             "kind": self.kind,
@@ -602,8 +609,23 @@ class RunReport:
             "ended": dates.iso(self.ended),
             "entries": self.entries,
             "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
-            "reasons": dict(self.reasons),
-            "dropped": dict(self.dropped),
+            "reasons": dict(sorted(self.reasons.items())),
+            "dropped": dict(sorted(self.dropped.items())),
             "feeds": [feed.to_json() for feed in self.feeds],
             "notes": list(self.notes),
         }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> RunReport:
+        return cls(
+            run=record["run"],
+            kind=record["kind"],
+            started=dates.instant(record["started"]),
+            ended=dates.instant(record["ended"]),
+            entries=record["entries"],
+            outcomes={Outcome(name): n for name, n in record["outcomes"].items()},
+            reasons=record["reasons"],
+            feeds=tuple(FeedReport.from_json(feed) for feed in record["feeds"]),
+            notes=tuple(record["notes"]),
+            dropped=record.get("dropped", {}),  # reports of older releases have none
+        )

@@ -28,7 +28,7 @@ HELP_WIDTH = 100
 READING_WIDTH = 100  # longer lines of prose are hard to follow
 LONGEST = 5000  # code points of a line that is shown; a paragraph is longer only by mistake or malice
 WIDE = 60  # cells of a column of names where no terminal limits it
-STATUSES = ("new", "unchanged", "not due", "paused", "retired", "backoff", "failed", "unreachable")
+STATUSES = ("new", "unchanged", "not due", "paused", "retired", "waiting", "backoff", "failed", "unreachable")
 MEANING = {
     "indexed": "new stories",
     "duplicate": "new, and told before by another: kept and linked",

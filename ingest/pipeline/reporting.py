@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingest import dates
-from ingest.errors import Unbalanced, UsageError
+from ingest.errors import LandingFault, Unbalanced, UsageError
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.runs import Run, beside, is_live, stories_of
@@ -67,9 +67,9 @@ def report(
 
 
 def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
-    """The report of a run as JSON, or of the last one.
+    """The report of a run as `RunReport.to_json` gives it, or of the last one.
 
-    Raises UsageError where there is none.
+    Raises UsageError where there is none, LandingFault where what is kept is none.
     """
     paths = sorted(path for path in pipe.landing.list("reports/") if path.endswith(".json"))
     if run is None and not paths:
@@ -77,8 +77,10 @@ def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
     path = _path(run) if run else _latest(pipe, paths)
     if path not in paths:
         raise UsageError("there is no report of that run", subject=str(run), advice="`sitrep report` shows the last.")
-    record: dict[str, Any] = pipe.landing.read_json(path)
-    return record
+    try:
+        return RunReport.from_json(pipe.landing.read_json(path)).to_json()
+    except (KeyError, TypeError, ValueError) as error:
+        raise LandingFault("is no report of a run", subject=path, advice="Delete it.") from error
 
 
 def _latest(pipe: Pipe, paths: Sequence[str]) -> str:
