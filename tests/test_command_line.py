@@ -55,6 +55,7 @@ COMMANDS = [
     "digest",
     "publish",
     "backfill",
+    "serve",
     "search",
     "show",
     "export",

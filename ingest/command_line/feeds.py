@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -14,7 +14,7 @@ from ingest.command_line.options import as_json, working
 from ingest.errors import UsageError
 
 if TYPE_CHECKING:
-    from ingest.models import Feed, FeedState
+    from ingest.models import Feed
     from ingest.pipeline.finding import Checked
 
 
@@ -36,35 +36,17 @@ def list_(as_json: bool) -> None:
       active     polled at its own rate  retired   said that it is gone
       paused     left alone
     """
+    from ingest.pipeline import records
+
     with working() as pipe:
         known = pipe.feeds()
         states = pipe.store.states(feed.url for feed in known)
-    records = [_record(feed, states.get(feed.url)) for feed in known]
+    told = [records.feed(feed, states.get(feed.url)) for feed in known]
     if not as_json:
-        showing.known_feeds(records)
-        showing.say(showing.count(len(records), "feed"))
-    for record in records if as_json else ():
+        showing.known_feeds(told)
+        showing.say(showing.count(len(told), "feed"))
+    for record in told if as_json else ():
         showing.echo_json(record)
-
-
-def _record(feed: Feed, state: FeedState | None) -> dict[str, Any]:
-    from ingest import addresses
-
-    return {
-        **_told(feed),
-        "status": "paused" if feed.paused else state.status if state else "new",
-        "reason": state.reason if state else None,
-        "address": addresses.shown(state.address if state else feed.url),
-        "polled": state.polled if state else None,
-        "due": state.due if state else None,
-        "interval": state.interval if state else None,
-    }
-
-
-def _told(feed: Feed) -> dict[str, Any]:
-    from ingest import addresses
-
-    return {**asdict(feed), "url": addresses.shown(feed.url)}
 
 
 @feeds.command(short_help="Add a feed, by its address or that of its site.")
@@ -90,8 +72,9 @@ def add(url: str, full_text: str | None, language: str | None, as_json: bool) ->
     """
     from dataclasses import replace
 
+    from ingest import addresses
     from ingest.models import FullText
-    from ingest.pipeline import finding
+    from ingest.pipeline import finding, records
 
     with working() as pipe:
         known = {feed.url: feed for feed in pipe.feeds()}
@@ -102,10 +85,10 @@ def add(url: str, full_text: str | None, language: str | None, as_json: bool) ->
         )
         pipe.store.save_feeds([feed])
     if as_json:
-        showing.echo_json(_told(feed))
+        showing.echo_json(records.settings_of(feed))
         return
     verb = "kept, it was there" if feed.url in known else "added"
-    showing.say(f"{verb}: {feed.title or 'a feed without a title'}, {_told(feed)['url']}")
+    showing.say(f"{verb}: {feed.title or 'a feed without a title'}, {addresses.shown(feed.url)}")
 
 
 @feeds.command(short_help="Fetch feeds once and say how they answer.")
@@ -152,10 +135,12 @@ def _answer(result: Checked) -> str:
 @click.argument("url")
 def remove(url: str) -> None:
     """Stop reading a feed. Its stories stay."""
+    from ingest import addresses
+
     with working() as pipe:
         feed = naming.feed(pipe.feeds(), url)
         pipe.store.remove_feed(feed.url)
-    showing.say(f"removed {_told(feed)['url']}")
+    showing.say(f"removed {addresses.shown(feed.url)}")
 
 
 @feeds.command("import", short_help="Add the feeds of an OPML file.")
