@@ -7,7 +7,7 @@ from task to task is the run, numbers of batches, and paths.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from ingest import archive
 from ingest.errors import NotAnArchive, UsageError
-from ingest.models import FeedReport, Outcome, RunReport
+from ingest.models import FeedReport, RunReport
 from ingest.pipeline import jobs, runs
 from ingest.pipeline.digesting import is_digested
 from ingest.pipeline.fetching import fetch
@@ -107,13 +107,8 @@ def _to_json(plan: Plan) -> dict[str, Any]:
 def plan_of(pipe: Pipe, run: Run) -> Plan:
     """The plan that `run` began with."""
     record = pipe.landing.read_json(_path(run))
-    skipped = [_feed_report(line) for line in record["skipped"]]
+    skipped = [FeedReport.from_json(line) for line in record["skipped"]]
     return Plan(**{**record, "run": Run.from_json(record["run"]), "skipped": skipped})
-
-
-def _feed_report(record: Mapping[str, Any]) -> FeedReport:
-    outcomes = {Outcome(name): n for name, n in record["outcomes"].items()}
-    return FeedReport(**{**record, "outcomes": outcomes})
 
 
 # --- the moves ------------------------------------------------------------------------------------------------------
