@@ -160,8 +160,18 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A field of an archive's line that cannot be taken, and why: its story is kept without it."""
+
+    field: str
+    detail: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """One object of a JSON Lines archive, or one saved file of text, its fields checked for type."""
+    """One object of a JSON Lines archive, or one saved file of text, its fields checked for type; `dropped` are those
+    that are of another."""
 
     guid: str | None
     url: str | None
@@ -174,6 +184,7 @@ class Line:
     authors: tuple[str, ...]
     first_seen: datetime | None
     where: str = ""
+    dropped: tuple[Dropped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -579,7 +590,8 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class FeedReport:
     """What a run says of one feed. `status`: new, unchanged, unreachable, failed (what came is no feed), or why it was
-    not polled (backoff, paused, retired). `outcomes` sums to `entries`."""
+    not polled (waiting: its host answered another request with 429; backoff, paused, retired, not due). `outcomes`
+    sums to `entries`."""
 
     url: str
     title: str | None
@@ -600,14 +612,14 @@ class FeedReport:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> FeedReport:
         """The line that `to_json` wrote. Raises KeyError, TypeError or ValueError where the record is none."""
-        plain = {name: record[name] for name in cls.__slots__}
-        return cls(**{**plain, "outcomes": _outcomes(record)})
+        outcomes = {Outcome(name): n for name, n in record["outcomes"].items()}
+        return cls(**{**record, "outcomes": outcomes})
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run took in and what became of it. `outcomes` sums to `entries`, and so do the feeds' counts where all
-    entries came from feeds."""
+    entries came from feeds. `dropped` counts, by name, the fields that stories of archives were kept without."""
 
     run: str
     kind: str  # poll, daily, archive or replay
@@ -618,8 +630,10 @@ class RunReport:
     reasons: Mapping[str, int]
     feeds: tuple[FeedReport, ...] = ()
     notes: tuple[str, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """As every command shows it and the landing zone keeps it; `from_json` reads it back."""
         return {
             "run": self.run,
             "kind": self.kind,
@@ -627,7 +641,8 @@ class RunReport:
             "ended": dates.iso(self.ended),
             "entries": self.entries,
             "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
-            "reasons": dict(self.reasons),
+            "reasons": dict(sorted(self.reasons.items())),
+            "dropped": dict(sorted(self.dropped.items())),
             "feeds": [feed.to_json() for feed in self.feeds],
             "notes": list(self.notes),
         }
@@ -636,17 +651,14 @@ class RunReport:
     def from_json(cls, record: Mapping[str, Any]) -> RunReport:
         """The report that `to_json` wrote. Raises KeyError, TypeError or ValueError where the record is none."""
         return cls(
-            record["run"],
-            record["kind"],
-            dates.instant(record["started"]),
-            dates.instant(record["ended"]),
-            record["entries"],
-            _outcomes(record),
-            dict(record["reasons"]),
-            tuple(FeedReport.from_json(line) for line in record["feeds"]),
-            tuple(record["notes"]),
+            run=record["run"],
+            kind=record["kind"],
+            started=dates.instant(record["started"]),
+            ended=dates.instant(record["ended"]),
+            entries=record["entries"],
+            outcomes={Outcome(name): n for name, n in record["outcomes"].items()},
+            reasons=record["reasons"],
+            feeds=tuple(FeedReport.from_json(feed) for feed in record["feeds"]),
+            notes=tuple(record["notes"]),
+            dropped=record.get("dropped", {}),  # reports of older releases have none
         )
-
-
-def _outcomes(record: Mapping[str, Any]) -> dict[Outcome, int]:
-    return {Outcome(name): number for name, number in record["outcomes"].items()}

@@ -182,6 +182,15 @@ class StoreContract:
         assert store.get([]) == {}
         assert store.heads(["id-b"]) == {}
 
+    def test_ids_are_found_by_how_they_begin(self, store: Store) -> None:
+        write(store, *(story(name) for name in ("b2", "a", "b1", "b", "c")))
+        assert store.ids("id-b", 10) == ["id-b", "id-b1", "id-b2"]
+        assert store.ids("id-b", 2) == ["id-b", "id-b1"]
+        assert store.ids("id-b1", 2) == ["id-b1"]
+        assert store.ids("id-", 0) == store.ids("", 0) == []
+        for odd in ("id-d", "id-b%", "id-?", "id-\ud800", "id-b\U0010ffff", "*"):
+            assert store.ids(odd, 10) == []
+
     def test_writing_the_same_again_changes_nothing(self, store: Store) -> None:
         told = story("a", tags=tags("aid", "escalation", main=["aid"]))
         more = {

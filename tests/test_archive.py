@@ -26,7 +26,7 @@ from warcio.warcwriter import WARCWriter
 from ingest import archive
 from ingest.archive import Raw, Refused, Source
 from ingest.errors import NotAnArchive
-from ingest.models import Capture, Line, Rejection
+from ingest.models import Capture, Dropped, Line, Rejection
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 COUNT = 8
@@ -592,6 +592,43 @@ def test_numbers_become_strings_and_bytes_text() -> None:
 
 
 @pytest.mark.parametrize(
+    ("authors", "taken", "why"),
+    [
+        ("One Name", ("One Name",), ""),
+        (None, (), ""),
+        ([], (), ""),
+        (["A", None, " "], ("A",), ""),
+        ({"name": "A", "url": "https://a.example"}, ("A",), ""),
+        ([{"name": "A"}, {"name": "B"}], ("A", "B"), ""),
+        (17, (), "a JSON number"),
+        (True, (), "a JSON true or false"),
+        (["A", 5, "B"], ("A", "B"), "a JSON number"),
+        ([["A"], "B"], ("B",), "a JSON array"),
+        ([{"url": "https://a.example"}, "B"], ("B",), "a JSON object"),
+        ({"name": ["A"]}, (), "a JSON object"),
+    ],
+)
+def test_of_authors_what_can_be_taken_is_taken(authors: object, taken: tuple[str, ...], why: str) -> None:
+    got = line({"id": 1, "text": "x", "authors": authors})
+    assert isinstance(got, Line)
+    assert got.authors == taken
+    lost = [Dropped("authors", f"`authors` has {why} where a name is expected", "x.jsonl line 7")] if why else []
+    assert list(got.dropped) == lost
+
+
+def test_what_is_known_beside_the_text_and_of_another_type_is_dropped_by_name() -> None:
+    fields = ("url", "title", "published", "source", "language", "first_seen")
+    got = line({"id": 1, "text": "x", **{name: ["x"] for name in fields}})
+    assert isinstance(got, Line)
+    assert (got.url, got.title, got.published, got.source, got.language, got.first_seen) == (None,) * 6
+    assert [(lost.field, lost.detail) for lost in got.dropped] == [
+        (name, f"`{name}` is a JSON array, not a string") for name in fields
+    ]
+    assert line({"id": 1, "text": "x", **dict.fromkeys(fields)}).dropped == ()
+    assert line({"id": 1, "text": "x", **dict.fromkeys(fields, "")}).dropped == ()
+
+
+@pytest.mark.parametrize(
     ("value", "name"),
     [
         (b"{", "not-json"),
@@ -610,8 +647,7 @@ def test_numbers_become_strings_and_bytes_text() -> None:
         ({"id": 1, "text": ["x"]}, "wrong-type"),
         ({"id": {"a": 1}, "text": "x"}, "wrong-type"),
         ({"id": True, "text": "x"}, "wrong-type"),
-        ({"id": 1, "text": "x", "authors": [1]}, "wrong-type"),
-        ({"id": 1, "text": "x", "title": ["x"]}, "wrong-type"),
+        ({"id": 1, "text": "x", "html": {"body": "x"}}, "wrong-type"),
         ({"id": 1, "html": " \n"}, "empty"),
     ],
 )

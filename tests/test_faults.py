@@ -235,7 +235,7 @@ def test_what_kills_a_worker_is_quarantined_and_can_be_retried(tmp_path: Path, m
         json.dumps(
             {
                 "id": fault,
-                "url": f"https://news.example/{n}",
+                "url": f"https://bad.example/{n}",
                 "title": fault,
                 "text": f"{fault}. " + text(random.Random(9)),
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -13,7 +13,6 @@ from ingest.command_line.options import as_json, working
 from ingest.errors import UsageError
 
 if TYPE_CHECKING:
-    from ingest.models import Feed, FeedState
     from ingest.pipeline.finding import Checked
 
 
@@ -35,27 +34,17 @@ def list_(as_json: bool) -> None:
       active     polled at its own rate  retired   said that it is gone
       paused     left alone
     """
+    from ingest.pipeline import records
+
     with working() as pipe:
         known = pipe.feeds()
         states = pipe.store.states(feed.url for feed in known)
-    records = [_record(feed, states.get(feed.url)) for feed in known]
+    told = [records.feed(feed, states.get(feed.url)) for feed in known]
     if not as_json:
-        showing.known_feeds(records)
-        showing.say(showing.count(len(records), "feed"))
-    for record in records if as_json else ():
+        showing.known_feeds(told)
+        showing.say(showing.count(len(told), "feed"))
+    for record in told if as_json else ():
         showing.echo_json(record)
-
-
-def _record(feed: Feed, state: FeedState | None) -> dict[str, Any]:
-    return {
-        **asdict(feed),
-        "status": "paused" if feed.paused else state.status if state else "new",
-        "reason": state.reason if state else None,
-        "address": state.address if state else feed.url,
-        "polled": state.polled if state else None,
-        "due": state.due if state else None,
-        "interval": state.interval if state else None,
-    }
 
 
 @feeds.command(short_help="Add a feed, by its address or that of its site.")

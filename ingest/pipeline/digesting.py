@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ingest import addresses, archive, clean, dates, feeds, tag
 from ingest.landing import Landing
-from ingest.models import Capture, Content, Entry, Fingerprint, Outcome, Quarantined, Rejection
+from ingest.models import Capture, Content, Dropped, Entry, Fingerprint, Outcome, Quarantined, Rejection
 from ingest.pipeline import workers
 from ingest.pipeline.pipe import Progress, Step, silent
 from ingest.pipeline.reading import Answered, Digested, Job, Trouble, prepare, work
@@ -27,7 +27,7 @@ PART = 10_000  # stories in a file of stories
 PART_WEIGHT = 32 << 20
 BATCH_ITEMS = 64
 BATCH_BYTES = 1 << 20  # of raw input in one batch: some fifty pages
-NAMED = 200  # rejections whose place and reason a part names; all are counted
+NAMED = 200  # rejections whose place and reason a part names, and as many fields that were dropped; all are counted
 Item = archive.Raw | archive.Refused
 WALL = 2  # entries that end at one address: it is a wall or a front page, and none of theirs
 
@@ -177,6 +177,8 @@ class _Writer:
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
         self.reasons: Counter[str] = Counter()
         self.named: list[dict[str, str]] = []
+        self.dropped: Counter[str] = Counter()
+        self.without: list[dict[str, str]] = []
 
     def add(self, raw: Item, digested: Digested) -> None:
         fingerprints = iter(digested.fingerprints)
@@ -186,6 +188,10 @@ class _Writer:
                 self.weight += len(result.text) + 4000
             elif isinstance(result, Outcome):
                 self.counts[""][result] += 1
+            elif isinstance(result, Dropped):
+                self.dropped[result.field] += 1
+                if len(self.without) < NAMED:
+                    self.without.append({"field": result.field, "detail": result.detail, "where": result.where})
             elif isinstance(result, Rejection):
                 self._count(Outcome.REJECTED, result.reason, result.detail, result.where, result.feed)
             else:
@@ -244,6 +250,8 @@ class _Writer:
             "counts": {feed: dict(counts) for feed, counts in self.counts.items()},
             "reasons": dict(self.reasons),
             "named": self.named,
+            "dropped": dict(self.dropped),
+            "without": self.without,
         }
         self.landing.write_part(path, [story for story, _ in ordered], [mark for _, mark in ordered], header)
         self.paths.append(path)

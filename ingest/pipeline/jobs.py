@@ -246,10 +246,16 @@ def _sources(path: str) -> list[archive.Source]:
 
 
 def named(pipe: Pipe, parts: Iterable[str], most: int = 20) -> list[str]:
-    """What was rejected or quarantined, and why, a line each."""
+    """What was rejected or quarantined, and why, then what stories were kept without; a line each."""
+    headers = [pipe.landing.part(path).header for path in parts]
     told = [
         f"{item['where']}: {item['outcome']}, {item['reason']}" + (f" ({item['detail']})" if item["detail"] else "")
-        for path in parts
-        for item in pipe.landing.part(path).header["named"]
+        for header in headers
+        for item in header["named"]
+    ]
+    told += [
+        f"{item['where']}: kept without {item['field']} ({item['detail']})"
+        for header in headers
+        for item in header.get("without", ())
     ]
     return told[:most] + (["… and more; `sitrep report` counts them all"] if len(told) > most else [])

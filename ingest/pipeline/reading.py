@@ -13,7 +13,20 @@ from pathlib import Path
 
 from ingest import addresses, archive, clean, dates, dedup, feeds, parse, tag, words
 from ingest.errors import NotAFeed, Unparsable
-from ingest.models import TOLD, Capture, Cleaned, Content, Entry, Feed, Fingerprint, Line, Outcome, Rejection, TextFrom
+from ingest.models import (
+    TOLD,
+    Capture,
+    Cleaned,
+    Content,
+    Dropped,
+    Entry,
+    Feed,
+    Fingerprint,
+    Line,
+    Outcome,
+    Rejection,
+    TextFrom,
+)
 
 TITLE = 2000  # code points; longer ones are no titles
 SAMPLE = "Officials of the county said that the bridge over the river would stay closed until the end of the week."
@@ -55,7 +68,7 @@ class Trouble:
     url: str | None = None
 
 
-Result = Content | Rejection | Trouble | Outcome
+Result = Content | Rejection | Trouble | Outcome | Dropped  # the last beside the story that it was dropped from
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +124,16 @@ class _Reader:
         if isinstance(decoded, Rejection):
             yield decoded
         elif isinstance(decoded, Line):
-            yield self._story(_entry_of_line(decoded, self.job.now))
+            yield from self._line(decoded)
         elif isinstance(decoded, Capture):
             yield from self._landed(decoded) if self.job.trusted else self._foreign(decoded)
+
+    def _line(self, line: Line) -> Iterator[Result]:
+        entry, dropped = _entry_of_line(line, self.job.now)
+        story = self._story(entry)
+        yield story
+        if isinstance(story, Content):
+            yield from dropped
 
     def _landed(self, capture: Capture) -> Iterator[Result]:
         """A landing file's record: a feed's document or a page that one of its entries asked for. What the poll of a
@@ -247,29 +267,36 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _entry_of_line(line: Line, now: datetime) -> Entry:
-    seen = line.first_seen if line.first_seen and line.first_seen <= now + dates.AHEAD else now
+def _entry_of_line(line: Line, now: datetime) -> tuple[Entry, list[Dropped]]:
+    """The entry, and what of the line it is kept without."""
+    url = addresses.absolute(line.url) if line.url else None
     published = dates.read(line.published, captured=None) if line.published else None
-    whole = line.html.encode() if line.html is not None and line.text is None else None
-    return Entry(
+    seen = line.first_seen if line.first_seen and line.first_seen <= now + dates.AHEAD else None
+    lost = {
+        "url": "no address of http or https" if line.url and not url else "",
+        "published": "no date of ISO 8601 between 1900 and 2100" if line.published and not published else "",
+        "first_seen": "lies in the future" if line.first_seen and not seen else "",
+    }
+    entry = Entry(
         guid=line.guid,
-        url=addresses.absolute(line.url) if line.url else None,
+        url=url,
         title=line.title,
         html=None,
         text=line.text,
-        page=whole,
+        page=line.html.encode() if line.html is not None and line.text is None else None,
         published=published,
         published_from="archive" if published else None,
         authors=line.authors,
         language=line.language,
         source=line.source,
         feed=None,
-        captured=seen,
+        captured=seen or now,
         text_from=TextFrom.PAGE,
         charset="utf-8",
         where=line.where,
-        id_by="address" if line.url else "guid" if line.guid else "content",
+        id_by="address" if url else "guid" if line.guid else "content",
     )
+    return entry, [*line.dropped, *(Dropped(name, f"`{name}`: {why}", line.where) for name, why in lost.items() if why)]
 
 
 def _entry_of_page(capture: Capture) -> Entry:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingest import dates
-from ingest.errors import Unbalanced, UsageError
+from ingest.errors import LandingFault, Unbalanced, UsageError
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline import mirroring
 from ingest.pipeline.pipe import Pipe
@@ -41,10 +41,12 @@ def report(
     bookings = pipe.store.bookings(parts)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
     entries = 0
     for path in parts:
         booking = _complete(pipe, path, bookings.get(path))
         entries += _came_in(pipe, path)
+        dropped.update(pipe.landing.part(path).header.get("dropped", {}))
         reasons.update(booking.reasons)
         old = booking.run != run.id and not whole_day and pipe.landing.exists(_path(booking.run))
         for feed, outcomes in (_as_unchanged(booking.counts) if old else booking.counts).items():
@@ -62,6 +64,7 @@ def report(
         reasons=reasons,
         feeds=(*feeds, *skipped),
         notes=tuple(notes),
+        dropped=dropped,
     )
     pipe.landing.write_json(_path(run.id), result.to_json())
     if unshown := mirroring.show(pipe, result, again=again):
@@ -71,9 +74,9 @@ def report(
 
 
 def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
-    """The report of a run as JSON, or of the last one.
+    """The report of a run as `RunReport.to_json` gives it, or of the last one.
 
-    Raises UsageError where there is none.
+    Raises UsageError where there is none, LandingFault where what is kept is none.
     """
     paths = sorted(path for path in pipe.landing.list("reports/") if path.endswith(".json"))
     if run is None and not paths:
@@ -81,8 +84,10 @@ def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
     path = _path(run) if run else _latest(pipe, paths)
     if path not in paths:
         raise UsageError("there is no report of that run", subject=str(run), advice="`sitrep report` shows the last.")
-    record: dict[str, Any] = pipe.landing.read_json(path)
-    return record
+    try:
+        return RunReport.from_json(pipe.landing.read_json(path)).to_json()
+    except (KeyError, TypeError, ValueError) as error:
+        raise LandingFault("is no report of a run", subject=path, advice="Delete it.") from error
 
 
 def _latest(pipe: Pipe, paths: Sequence[str]) -> str:

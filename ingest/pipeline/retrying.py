@@ -68,7 +68,7 @@ def _refused(pipe: Pipe, found: Quarantined) -> str:
     content = Content.from_json(orjson.loads(pipe.landing.quarantined_bytes(found.id)))
     tried = len(pipe.landing.parts(f"{_prefix(found)}/"))  # a file that is published is not published again
     part = f"{_prefix(found)}/{tried:05}"
-    header = {"counts": {}, "reasons": {}, "named": [], "last": True}
+    header = {"counts": {}, "reasons": {}, "named": [], "dropped": {}, "without": [], "last": True}
     pipe.landing.write_part(part, [content], dedup.fingerprints([(content.title, content.text)]), header)
     pipe.landing.drop_quarantined(found.id)
     return part

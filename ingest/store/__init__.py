@@ -183,6 +183,10 @@ class Store(Protocol):
 
     def get(self, ids: Iterable[str]) -> dict[str, Story]: ...
 
+    def ids(self, beginning: str, limit: int) -> list[str]:
+        """The first `limit` ids that begin so, in order."""
+        ...
+
     def heads(self, ids: Iterable[str]) -> dict[str, Head]: ...
 
     def window(self, since: datetime, until: datetime) -> Iterator[Window]:

@@ -181,6 +181,12 @@ class SqliteStore(Store):
             found = connection.execute(f"SELECT {_STORY} FROM stories s WHERE {_among('s.id')}", (_list(ids),))
             return {row[0]: rows.unpack(row) for row in found}
 
+    def ids(self, beginning: str, limit: int) -> list[str]:
+        first = beginning.encode("utf-8", "replace").decode()
+        sql = "SELECT id FROM stories WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+        with self._reading() as connection:
+            return [ident for (ident,) in connection.execute(sql, (first, first + _AFTER_ALL, max(0, limit)))]
+
     def heads(self, ids: Iterable[str]) -> dict[str, Head]:
         sql = f"SELECT id, published, first_seen, cluster, lead FROM stories WHERE {_among('id')}"
         with self._reading() as connection:

@@ -154,6 +154,17 @@ class ElasticStore(Store):
         hits = self._stories(ids, _UNREAD)
         return {hit["_id"]: documents.story(hit["_source"]) for hit in hits}
 
+    def ids(self, beginning: str, limit: int) -> list[str]:
+        body = {
+            "query": {"prefix": {"id": {"value": asking.bound(beginning)}}},
+            "_source": ["id"],
+            "size": min(max(0, limit), RESULT_WINDOW),
+            "sort": [{"id": "asc"}],
+            "track_total_hits": False,
+        }
+        hits = self._connection().search(self._layout.months("stories"), body)["hits"]["hits"]
+        return [hit["_source"]["id"] for hit in hits]
+
     def heads(self, ids: Iterable[str]) -> dict[str, Head]:
         hits = self._stories(ids, list(documents.HEAD))
         return {hit["_id"]: documents.head(hit["_source"]) for hit in hits}
