@@ -7,6 +7,7 @@ date alone) and turned into an instant by `dates.instant` where one is needed.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -194,6 +195,36 @@ class Rejection:
     detail: str = ""
     where: str = ""
     feed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Something that could be a story, but whose handling failed, kept with its bytes.
+
+    `kind` says what `data` is ("record", "line", "story", …), `meta` what is needed to handle it again (its "url" is
+    part of its identity). `url` and `source` are what is known of it without handling it, `run` is the one that set it
+    aside. `id` and `size` are given by the landing zone; `data` is empty in what it lists.
+    """
+
+    reason: str
+    detail: str
+    where: str
+    kind: str
+    feed: str | None
+    captured: datetime
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    data: bytes = b""
+    id: str = ""
+    url: str | None = None
+    source: str | None = None
+    run: str = ""
+    size: int = 0
+
+    def identity(self) -> str:
+        """The same bytes of the same address in the same feed are one item, whatever failed about them."""
+        parts = (self.kind, self.feed or "", str(self.meta.get("url") or ""))
+        head = "\0".join(parts).encode("utf-8", "surrogatepass")
+        return hashlib.sha256(head + b"\0" + self.data).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True)
@@ -580,6 +611,7 @@ class FeedReport:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> FeedReport:
+        """The line that `to_json` wrote. Raises KeyError, TypeError or ValueError where the record is none."""
         outcomes = {Outcome(name): n for name, n in record["outcomes"].items()}
         return cls(**{**record, "outcomes": outcomes})
 
@@ -617,6 +649,7 @@ class RunReport:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> RunReport:
+        """The report that `to_json` wrote. Raises KeyError, TypeError or ValueError where the record is none."""
         return cls(
             run=record["run"],
             kind=record["kind"],

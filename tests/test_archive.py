@@ -879,3 +879,23 @@ def test_memory_is_bounded_whatever_the_size(tmp_path: Path) -> None:
     plain, stream, lines, grown = map(int, done.stdout.split())
     assert (plain, stream, lines) == (count, count, 100_000)
     assert grown < 30_000  # KB
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "expected"),
+    [
+        (
+            "record",
+            b"WARC/1.1\r\nWARC-Type: response\r\nWARC-Target-URI: <https://n.example/a?b>\r\n\r\nx",
+            "https://n.example/a?b",
+        ),
+        ("record", b"WARC/1.1\r\nwarc-target-uri:http://n.example/\xff\r\n\r\n", "http://n.example/\ufffd"),
+        ("record", b"WARC/1.1\r\n\r\n\x00", None),
+        ("line", b'{"id": 1, "url" : "https://n.example/1", "html": "' + b"<" * 99 + b'"}', "https://n.example/1"),
+        ("line", b'{"url": "file:///etc/passwd"}', None),
+        ("line", b'{"url": ["https://n.example/1"]', None),
+        ("file", b"<a href='https://n.example/1'>", None),
+    ],
+)
+def test_a_piece_names_its_address_without_being_decoded(kind: str, data: bytes, expected: str | None) -> None:
+    assert archive.address(Raw(kind, data, None, "here", 0, len(data))) == expected

@@ -821,7 +821,8 @@ def test_quarantine_of_an_empty_home(home: Home) -> None:
 QUARANTINE = """
 import sys
 from datetime import UTC, datetime
-from ingest.landing import Landing, Quarantined
+from ingest.landing import Landing
+from ingest.models import Quarantined
 meta = {"trusted": False, "note": None, "now": "2022-05-24T00:00:00Z"}
 moment = datetime(2022, 5, 24, tzinfo=UTC)
 data = b'{"id": "saved", "text": "It was the worker, not the story."}'

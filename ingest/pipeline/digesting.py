@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ingest import addresses, archive, clean, dates, feeds, tag
-from ingest.landing import Landing, Quarantined
-from ingest.models import Capture, Content, Dropped, Entry, Fingerprint, Outcome, Rejection
+from ingest.landing import Landing
+from ingest.models import Capture, Content, Dropped, Entry, Fingerprint, Outcome, Quarantined, Rejection
 from ingest.pipeline import workers
 from ingest.pipeline.pipe import Progress, Step, silent
 from ingest.pipeline.reading import Answered, Digested, Job, Trouble, prepare, work
@@ -201,6 +201,7 @@ class _Writer:
         """Quarantine an item with its bytes."""
         assert isinstance(raw, archive.Raw)
         where = raw.where
+        url = trouble.url or archive.address(raw)
         self.landing.quarantine(
             Quarantined(
                 reason=trouble.reason,
@@ -215,6 +216,9 @@ class _Writer:
                     "now": dates.iso(self.job.now),
                 },
                 data=raw.data,
+                url=url,
+                source=addresses.site(url),
+                run=self.job.run,
             )
         )
         self._count(Outcome.QUARANTINED, trouble.reason, trouble.detail, where, trouble.feed)

@@ -111,7 +111,7 @@ def digest_landings(
     for path in landings:
         with pipe.landing.local(path) as local:
             source = archive.Source(str(local), "warc", local.stat().st_size, ())
-            job = Job(source, runs.stories_of(path), run.started, trusted=True)
+            job = Job(source, runs.stories_of(path), run.started, trusted=True, run=run.id)
             parts += digest(pipe.landing, job, pipe.settings, workers_=workers, progress=progress)
     return parts
 
@@ -144,7 +144,7 @@ def digest_archive(
         first = {"path": source.path, "size": source.size, "sha256": fingerprint, "first": dates.iso(run.started)}
         pipe.landing.write_json(manifest, first)
     now = dates.instant(pipe.landing.read_json(manifest)["first"])
-    job = Job(source, f"stories/archive/{fingerprint[:16]}", now, trusted=False)
+    job = Job(source, f"stories/archive/{fingerprint[:16]}", now, trusted=False, run=run.id)
     return digest(pipe.landing, job, pipe.settings, workers_=workers, progress=progress)
 
 

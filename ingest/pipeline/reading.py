@@ -36,13 +36,15 @@ SAMPLE = "Officials of the county said that the bridge over the river would stay
 class Job:
     """What is digested: `source` as `archive` reads it, `prefix` for its files of stories.
 
-    `trusted` is for our own landing files; `now` is the capture time of what states none.
+    `trusted` is for our own landing files; `now` is the capture time of what states none. `run` is the one that digests
+    it.
     """
 
     source: archive.Source
     prefix: str
     now: datetime
     trusted: bool
+    run: str = ""
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Trouble:
     reason: str
     detail: str
     feed: str | None = None
+    url: str | None = None
 
 
 Result = Content | Rejection | Trouble | Outcome | Dropped  # the last beside the story that it was dropped from
@@ -162,7 +165,7 @@ class _Reader:
         try:
             document = self.parser.feed(capture, feed)
         except Unparsable as error:
-            yield Trouble("unparsable", str(error), capture.feed)
+            yield Trouble("unparsable", str(error), capture.feed, capture.url)
             return
         answered = Counter(self.answered.pages.get(capture.feed or "", {}))
         for entry in document.entries:

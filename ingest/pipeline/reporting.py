@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ingest import addresses, dates
 from ingest.errors import LandingFault, Unbalanced, UsageError
 from ingest.models import FeedReport, Outcome, RunReport
+from ingest.pipeline import mirroring
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.runs import Run, beside, is_live, stories_of
 from ingest.store import Booking
@@ -28,8 +30,10 @@ def report(
     skipped: Iterable[FeedReport] = (),
     notes: Sequence[str] = (),
     whole_day: bool = False,
+    again: Collection[str] = (),
 ) -> RunReport:
-    """Sum up a run over its own files of stories, whoever published them, and keep the report.
+    """Sum up a run over its own files of stories, whoever published them, keep the report, and show it where people
+    look into the store. `again`: quarantined items that the run handled once more.
 
     What another run published and reported is unchanged to this one, except where the run reports on a `whole_day`.
     Raises Unbalanced where a file is not published, or where outcomes and entries differ; the report is not kept then.
@@ -63,6 +67,9 @@ def report(
         dropped=dropped,
     )
     pipe.landing.write_json(_path(run.id), result.to_json())
+    if unshown := mirroring.show(pipe, result, again=again):
+        result = replace(result, notes=(*result.notes, *unshown))
+        pipe.landing.write_json(_path(run.id), result.to_json())
     return result
 
 

@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from ingest.models import Feed, FeedState, Fingerprint, Head, Link, Story, WantedPage, Window
+from ingest.models import (
+    Feed,
+    FeedState,
+    Fingerprint,
+    Head,
+    Link,
+    Quarantined,
+    RunReport,
+    Story,
+    WantedPage,
+    Window,
+)
 
 PIECE = 50_000  # stories, some 30 MB
 
@@ -109,10 +120,29 @@ class Lease:
     token: int
 
 
+class Mirror(Protocol):
+    """Shows what stands in files of the landing zone beside the stories, to people who look into the store with tools
+    of their own (Kibana). The files are the truth: nothing is read back but ids, and showing the same again changes
+    nothing. `reports` and `quarantine` give what the store refuses to show: name → reason."""
+
+    def reports(self, reports: Iterable[RunReport]) -> Mapping[str, str]:
+        """Show these reports, or show them anew."""
+        ...
+
+    def quarantined(self) -> set[str]:
+        """The ids of the items that are shown."""
+        ...
+
+    def quarantine(self, items: Iterable[Quarantined], *, gone: Iterable[str] = ()) -> Mapping[str, str]:
+        """Show these items, or show them anew, and no longer those that are `gone`."""
+        ...
+
+
 class Store(Protocol):
     """See the module's docstring for what holds for every method."""
 
     piece: int  # stories of a window that are handed out at once
+    mirror: Mirror | None = None  # None where nobody looks but by Sitrep
 
     def close(self) -> None: ...
 

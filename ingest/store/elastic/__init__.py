@@ -25,6 +25,7 @@ from ingest.store.elastic.connection import PAGE, RESULT_WINDOW, Connection, Ser
 from ingest.store.elastic.journal import Journal
 from ingest.store.elastic.layout import MONTHLY, VERSION, Layout
 from ingest.store.elastic.leasing import Leases
+from ingest.store.elastic.mirror import ElasticMirror, complete_revisions
 
 __all__ = ["ElasticStore", "Layout", "Server"]
 
@@ -45,6 +46,7 @@ class ElasticStore(Store):
         self._leases = Leases(self._wire, self._layout, clock)
         self._writer = writing.Writer(self._wire, self._layout)
         self._journal = Journal(self._wire, self._layout)
+        self.mirror = ElasticMirror(self._connection, self._layout)
         self._unfinished: dict[int, list[str]] = {}  # pieces of a journal by the token of the lease
         self._superseded: dict[int, list[str]] = {}
         self._lock = threading.Lock()
@@ -67,8 +69,9 @@ class ElasticStore(Store):
         return checking.grant(self._wire, self._layout)
 
     def setup(self) -> None:
-        """Put this release's templates and the alias there."""
+        """Put this release's templates and the aliases there, and the older versions of stories that are missing."""
         checking.setup(self._wire, self._layout)
+        complete_revisions(self._wire, self._layout)
 
     def _connection(self) -> Connection:
         with self._lock:
