@@ -61,8 +61,10 @@ def daily(pipe: Pipe, name: str, asked: Asked, day: date) -> Plan:
         if fetches:
             polls = jobs.choose(pipe, pipe.feeds(), everything=True, now=asked.started)
             return _polls(run, polls, why=why, whole_day=asked.interval_end is not None)
-        archives = jobs.archive_of(pipe, day) if asked.backfill else []
-        return Plan(run, f"{day}: {why}", replays=True, archives=archives)
+        found = (
+            [source for path in jobs.archive_of(pipe, day) for source in archive.look(path)] if asked.backfill else []
+        )
+        return Plan(run, f"{day}: {why}", replays=True, archives=_full(found), notes=jobs.skipped_files(found))
 
     return _kept(pipe, run, decide)
 
@@ -78,8 +80,12 @@ def backfill(pipe: Pipe, name: str, started: datetime, paths: Any) -> Plan:
         raise UsageError("is not an absolute path", subject=relative[0], advice=GIVE_PATHS)
     found = archive.sources(paths)
     run = runs.start("archive", now=started, name=name)
-    plan = Plan(run, archives=[source.path for source in found], notes=jobs.skipped_files(found))
+    plan = Plan(run, archives=_full(found), notes=jobs.skipped_files(found))
     return _kept(pipe, run, lambda: plan)
+
+
+def _full(found: Iterable[archive.Source]) -> list[str]:
+    return [source.path for source in found if source.kind != "empty"]
 
 
 def _polls(run: Run, polls: Polls, *, why: str = "", whole_day: bool = False) -> Plan:
