@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -80,9 +81,15 @@ def _numbers(member: Story, own: list[Link]) -> list[Record]:
     return [{"of": of, "theirs": list(dict.fromkeys(theirs)), "own": list(dict.fromkeys(ours))}]
 
 
+def feed_id(url: str) -> str:
+    """What a feed is called in addresses of pages, where its own address would have to be escaped."""
+    return hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
 def feed(told: Feed, state: FeedState | None) -> Record:
     """A feed and how it stands."""
     return {
+        "id": feed_id(told.url),
         **asdict(told),
         "status": "paused" if told.paused else state.status if state else "new",
         "reason": state.reason if state else None,
