@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from ingest import dates
+from ingest import addresses, dates
 
 
 class Outcome(StrEnum):
@@ -468,7 +468,7 @@ class Version:
 @dataclass(frozen=True, slots=True)
 class Story:
     """A story as the store keeps it. `versions` are its texts in the order of their latest capture; the last one is
-    current."""
+    current. `feeds` are addresses as they may be shown (`addresses.shown`), as `Content.feed` is."""
 
     id: str
     versions: tuple[Version, ...]
@@ -499,7 +499,7 @@ class Story:
         """The story as `export` and `--json` show it (README, "A story"), with the names of STORY_FIELDS."""
         content = self.content
         shown: dict[str, Any] = {
-            "feeds": list(self.feeds),
+            "feeds": list(dict.fromkeys(map(addresses.shown, self.feeds))),
             "authors": list(content.authors),
             "first_seen": dates.iso(self.first_seen),
             "indexed": dates.iso(self.indexed),
@@ -593,7 +593,7 @@ class FeedReport:
     not polled (waiting: its host answered another request with 429; backoff, paused, retired, not due). `outcomes`
     sums to `entries`."""
 
-    url: str
+    url: str  # as it may be shown (`addresses.shown`)
     title: str | None
     status: str
     reason: str | None

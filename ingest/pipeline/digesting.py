@@ -212,7 +212,7 @@ class _Writer:
                 detail=trouble.detail,
                 where=where,
                 kind=raw.kind,
-                feed=trouble.feed,
+                feed=addresses.shown(trouble.feed) if trouble.feed else None,
                 captured=self.job.now,
                 meta={
                     "trusted": self.job.trusted,
@@ -228,7 +228,7 @@ class _Writer:
         self._count(Outcome.QUARANTINED, trouble.reason, trouble.detail, where, trouble.feed)
 
     def _count(self, outcome: Outcome, reason: str, detail: str, where: str, feed: str | None) -> None:
-        self.counts[(feed or "") if self.job.trusted else ""][outcome] += 1
+        self.counts[addresses.shown(feed or "") if self.job.trusted else ""][outcome] += 1
         self.reasons[reason] += 1
         if len(self.named) < NAMED:
             said = {"outcome": str(outcome), "reason": reason, "detail": detail, "where": where, "feed": feed or ""}

@@ -14,7 +14,8 @@ from ingest.pipeline.pipe import Pipe
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """How a feed answered: `status` is ok or failed, `reason` and `detail` say why it failed."""
+    """How a feed answered; its addresses as they may be shown. `status` is ok or failed, `reason` and `detail` say why
+    it failed."""
 
     url: str
     status: str
@@ -43,6 +44,12 @@ def look(pipe: Pipe, url: str) -> tuple[Feed, parse.ParsedFeed]:
 
     Raises UsageError where the address is none, does not answer, or leads to no feed.
     """
+    if addresses.has_password(url):
+        raise UsageError(
+            "there is a user or a password in the address.",
+            subject=addresses.redact(url),
+            advice=feeds.NO_PASSWORDS,
+        )
     spelled = [addresses.absolute(part) for part in ([url] if "://" in url else [f"https://{url}", f"http://{url}"])]
     if None in spelled:
         raise UsageError(
@@ -89,11 +96,15 @@ def _as_feed(parser: parse.Parser, answer: Capture, url: str) -> tuple[Feed, par
 
 
 def _checked(parser: parse.Parser, fetched: Fetched) -> Checked:
-    url = fetched.request.url
+    url = addresses.shown(fetched.request.url)
     if fetched.status != "ok":
         return Checked(url, "failed", fetched.reason, fetched.detail)
     try:
         document = parser.feed(fetched.responses[-1], Feed(url))
     except GiveUp as error:
         return Checked(url, "failed", "not-a-feed", str(error))
-    return Checked(url, "ok", None, None, document.title, len(document.entries), fetched.moved_to)
+    return Checked(url, "ok", None, None, document.title, len(document.entries), _shown(fetched.moved_to))
+
+
+def _shown(url: str | None) -> str | None:
+    return addresses.shown(url) if url else None

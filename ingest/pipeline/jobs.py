@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ingest import archive, dates
+from ingest import addresses, archive, dates
 from ingest import feeds as opml
 from ingest.errors import NotAnArchive
 from ingest.models import Feed, FeedReport, FeedState, RunReport
@@ -48,7 +48,7 @@ def choose(pipe: Pipe, feeds: Sequence[Feed], *, everything: bool, now: datetime
 def _skipped(feed: Feed, state: FeedState | None) -> FeedReport:
     status = "paused" if feed.paused else state.status if state and state.status != "active" else "not due"
     reason = state.reason if state and not feed.paused else None
-    return FeedReport(feed.url, feed.title, status, reason, None, 0, gap=False, truncated=False)
+    return FeedReport(addresses.shown(feed.url), feed.title, status, reason, None, 0, gap=False, truncated=False)
 
 
 def batches(feeds: Iterable[Feed], size: int = BATCH) -> list[list[Feed]]:

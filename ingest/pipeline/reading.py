@@ -219,7 +219,7 @@ class _Reader:
             url=entry.url,
             canonical_url=cleaned.canonical_url,
             source=source,
-            feed=entry.feed,
+            feed=addresses.shown(entry.feed) if entry.feed else None,
             title=title,
             text=text,
             language=language,
