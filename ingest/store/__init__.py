@@ -70,9 +70,9 @@ class Query:
     nothing of it is an error. Instants: since ≤ instant < until.
 
     `weight` says how `topics` count: "any", "main" (the story is about one of them), "mentioned" (it has one of them
-    that it is not about). `statuses`, `rules`: an evidence has one of these, of one of the `topics` where they are asked for.
-    `folded`: of each cluster only the first hit, in `order`: "best", "newest" or "oldest" first (without words, best is
-    newest). It matters to `search` alone."""
+    that it is not about). `statuses`, `rules`: an evidence has one of these, and is of one of the `topics` where they
+    are asked for. `folded`: of each cluster only the first hit, in `order`: "best", "newest" or "oldest" first (without
+    words, best is newest). It matters to `search` alone."""
 
     text: str = ""
     topics: Sequence[str] = ()

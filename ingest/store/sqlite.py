@@ -381,7 +381,7 @@ def _order(order: str, *, ranked: bool) -> str:
 
 
 def _proofs(query: Query, *, leaving: str = "") -> tuple[str, tuple[Any, ...]]:
-    """Which of the proofs p count: those of the topics, statuses and rules asked for; one of these may be left aside."""
+    """Which of the proofs p count: of the topics, statuses and rules asked for, all but the one left aside."""
     asked = {"topic": query.topics, "status": query.statuses, "rule": query.rules}
     told = {name: _list(values) for name, values in asked.items() if values and name != leaving}
     return " AND ".join(["1", *(_among(f"p.{name}") for name in told)]), tuple(told.values())
