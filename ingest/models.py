@@ -619,7 +619,8 @@ class FeedReport:
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run took in and what became of it. `outcomes` sums to `entries`, and so do the feeds' counts where all
-    entries came from feeds. `dropped` counts, by name, the fields that stories of archives were kept without."""
+    entries came from feeds. `dropped` counts, by name, the fields that stories of archives were kept without; `topics`
+    the stories of each topic among the entries, new or known, and `tagged` those that have any."""
 
     run: str
     kind: str  # poll, daily, archive or replay
@@ -631,6 +632,8 @@ class RunReport:
     feeds: tuple[FeedReport, ...] = ()
     notes: tuple[str, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
+    topics: Mapping[str, int] = field(default_factory=dict)
+    tagged: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As every command shows it and the landing zone keeps it; `from_json` reads it back."""
@@ -643,6 +646,8 @@ class RunReport:
             "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
             "reasons": dict(sorted(self.reasons.items())),
             "dropped": dict(sorted(self.dropped.items())),
+            "topics": dict(sorted(self.topics.items())),
+            "tagged": self.tagged,
             "feeds": [feed.to_json() for feed in self.feeds],
             "notes": list(self.notes),
         }
@@ -660,5 +665,7 @@ class RunReport:
             reasons=record["reasons"],
             feeds=tuple(FeedReport.from_json(feed) for feed in record["feeds"]),
             notes=tuple(record["notes"]),
-            dropped=record.get("dropped", {}),  # reports of older releases have none
+            dropped=record.get("dropped", {}),  # reports of older releases have none, and no topics
+            topics=record.get("topics", {}),
+            tagged=record.get("tagged", 0),
         )

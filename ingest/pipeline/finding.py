@@ -35,7 +35,12 @@ def check(pipe: Pipe, asked: Sequence[Feed]) -> Iterator[Checked]:
 
 
 def discover(pipe: Pipe, url: str) -> Feed:
-    """The feed at an address, or the best one that the page there names.
+    """The feed at an address, or the best one that the page there names. Raises UsageError as `look` does."""
+    return look(pipe, url)[0]
+
+
+def look(pipe: Pipe, url: str) -> tuple[Feed, parse.ParsedFeed]:
+    """The feed at an address, or the best one that the page there names, and what its document says now.
 
     Raises UsageError where the address is none, does not answer, or leads to no feed.
     """
@@ -82,12 +87,12 @@ def _first(pipe: Pipe, spelled: Sequence[str]) -> Fetched:
     return fetched
 
 
-def _as_feed(parser: parse.Parser, answer: Capture, url: str) -> Feed | None:
+def _as_feed(parser: parse.Parser, answer: Capture, url: str) -> tuple[Feed, parse.ParsedFeed] | None:
     try:
         document = parser.feed(answer, Feed(url))
     except GiveUp:
         return None
-    return Feed(url=url, title=document.title, site=document.site, language=document.language)
+    return Feed(url=url, title=document.title, site=document.site, language=document.language), document
 
 
 def _checked(parser: parse.Parser, fetched: Fetched) -> Checked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -80,6 +81,11 @@ def _numbers(member: Story, own: list[Link]) -> list[Record]:
     return [{"of": of, "theirs": list(dict.fromkeys(theirs)), "own": list(dict.fromkeys(ours))}]
 
 
+def feed_id(url: str) -> str:
+    """What a feed is called in addresses of pages, where its own address would have to be escaped."""
+    return hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
 def settings_of(told: Feed) -> Record:
     """A feed as its reader configured it, its address as it may be shown."""
     return {**asdict(told), "url": addresses.shown(told.url)}
@@ -88,6 +94,7 @@ def settings_of(told: Feed) -> Record:
 def feed(told: Feed, state: FeedState | None) -> Record:
     """A feed and how it stands."""
     return {
+        "id": feed_id(told.url),
         **settings_of(told),
         "status": "paused" if told.paused else state.status if state else "new",
         "reason": state.reason if state else None,

@@ -42,11 +42,16 @@ def report(
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
+    topics: Counter[str] = Counter()
+    tagged = 0
     entries = 0
     for path in parts:
         booking = _complete(pipe, path, bookings.get(path))
         entries += _came_in(pipe, path)
-        dropped.update(pipe.landing.part(path).header.get("dropped", {}))
+        header = pipe.landing.part(path).header
+        dropped.update(header.get("dropped", {}))
+        topics.update(header.get("topics", {}))
+        tagged += header.get("tagged", 0)
         reasons.update(booking.reasons)
         old = booking.run != run.id and not whole_day and pipe.landing.exists(_path(booking.run))
         for feed, outcomes in (_as_unchanged(booking.counts) if old else booking.counts).items():
@@ -65,6 +70,8 @@ def report(
         feeds=(*feeds, *skipped),
         notes=tuple(notes),
         dropped=dropped,
+        topics=topics,
+        tagged=tagged,
     )
     pipe.landing.write_json(_path(run.id), result.to_json())
     if unshown := mirroring.show(pipe, result, again=again):
