@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.fetch import reasons
 from ingest.models import Feed, FullText, Outcome, RunReport
 from ingest.pipeline import jobs, runs
 from ingest.pipeline.pipe import Pipe
@@ -223,6 +224,45 @@ def test_a_feed_that_brings_none_says_why_and_costs_no_other(
     bad, good = report.feeds
     assert (bad.status, bad.reason, bad.entries) == (status, reason, 0)
     assert (good.status, good.entries) == ("new", 1)
+
+
+def test_a_host_that_asks_for_time_is_named_and_its_feeds_wait(pipe: Pipe, server: FaultServer) -> None:
+    server.on("/a", Reply(200, rss(item("https://a.example/1", "A", "Text.")), RSS))
+    server.on("/b", Reply(429, headers={"Retry-After": "7200"}))
+    server.on("/c", Reply(200, rss(item("https://a.example/2", "B", "Text.")), RSS))
+    asked = [Feed(server.url(f"{path}?key=hush"), full_text=FullText.NEVER) for path in ("/a", "/b", "/c")]
+    a, b, c = poll(pipe, *asked).feeds
+    assert (a.status, b.status, c.status) == ("new", "unreachable", "waiting")
+    assert (b.reason, c.reason) == ("rate-limited", "rate-limited")
+    assert b.detail == "429, to be asked again in 7200 s"
+    assert c.detail == f"its host answered {server.url('/b')}?key=* with 429, to be asked again in 7200 s"
+    assert server.paths() == ["/a", "/b"]
+    poll(pipe, *asked)  # the next run leaves the one alone that the answer was about, and tries the other
+    assert server.paths() == ["/a", "/b", "/a", "/c"]
+
+
+def test_feeds_that_wait_are_tried_again_where_the_time_is_over_within_the_run(
+    pipe: Pipe, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reasons, "LEAST_WAIT", 0.1)
+    with FaultServer() as slow:
+        slow.on("/1", [Reply(503), Reply(200, page("Pontoons", *BRIDGE), HTML, pause=0.5)])
+        slow.on("/2", Reply(200, page("Flour", *HARBOUR), HTML))
+        server.on("/c", Reply(200, rss(item(slow.url("/1"), "Pontoons", "Engineers …")), RSS))
+        poll(pipe, Feed(server.url("/c")))  # its page waits for the next run
+        document = Reply(
+            200, rss(item(slow.url("/1"), "Pontoons", "…"), item(slow.url("/2"), "Flour", "A ship …")), RSS
+        )
+        server.on("/b", [Reply(429, headers={"Retry-After": "0"}), document])
+        server.on("/c", document)
+        report = poll(pipe, Feed(server.url("/b")), Feed(server.url("/c")))
+    b, c = report.feeds
+    assert (b.status, c.status) == ("new", "new")
+    assert (b.entries, c.entries) == (2, 3)  # the page that waited counts, and its entry in the document
+    assert server.paths() == ["/c", "/b", "/b", "/c"]
+    assert slow.paths().count("/2") == 1
+    assert {story["text_from"] for story in stories(pipe)} == {"page"}
+    assert pipe.store.states([b.url])[b.url].status == "active"
 
 
 def test_another_sites_feed_mentions_and_does_not_revise(pipe: Pipe, server: FaultServer) -> None:

@@ -1,7 +1,8 @@
 """What a person types into the search field, understood; and where it stands in a text.
 
 Words are all required, "in quotation marks" they stand in a row, -word must not stand in the story, word* is a
-beginning. Anything else that is typed only separates words; nothing is an error.
+beginning, and with title: before it, any of these is about the title alone (a beginning of a stem there). Anything else
+that is typed only separates words; nothing is an error.
 """
 
 from __future__ import annotations
@@ -24,16 +25,18 @@ _MARKED = 200_000
 
 _QUOTES = str.maketrans(dict.fromkeys("“”„‟«»＂", '"'))
 _TAIL = re.compile(r"[^\s\w]{0,5}")
-_CLAUSE = re.compile(r'(?P<minus>-?)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
+_CLAUSE = re.compile(r'(?P<minus>-?)(?P<title>(?i:title):)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Terms that stand in a row. With `prefix` the last one is the beginning of a word, before stemming."""
+    """Terms that stand in a row. With `prefix` the last one is the beginning of a word, before stemming. `title`: they
+    stand in the title, where beginnings are those of stems."""
 
     terms: tuple[str, ...]
     prefix: bool = False
     excluded: bool = False
+    title: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def _clause(match: re.Match[str]) -> Clause | None:
         return None
     if prefix:
         terms[-1] = found[-1].forms[-1]
-    return Clause(tuple(terms), prefix, excluded=bool(match["minus"]))
+    return Clause(tuple(terms), prefix, excluded=bool(match["minus"]), title=bool(match["title"]))
 
 
 def snippet(text: str, clauses: Iterable[Clause]) -> Snippet:
