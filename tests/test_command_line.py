@@ -63,6 +63,8 @@ COMMANDS = [
     "completion",
     "topics",
     "topics check",
+    "topics try",
+    "topics diff",
     "feeds",
     "feeds list",
     "feeds add",
