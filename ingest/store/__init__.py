@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from ingest.models import Feed, FeedState, Fingerprint, Head, Link, Story, WantedPage, Window
+from ingest.models import (
+    Feed,
+    FeedState,
+    Fingerprint,
+    Head,
+    Link,
+    Quarantined,
+    RunReport,
+    Story,
+    WantedPage,
+    Window,
+)
 
 PIECE = 50_000  # stories, some 30 MB
 
@@ -59,14 +70,15 @@ class Query:
     nothing of it is an error. Instants: since ≤ instant < until.
 
     `weight` says how `topics` count: "any", "main" (the story is about one of them), "mentioned" (it has one of them
-    that it is not about). `statuses`: an evidence has one of these, of one of the `topics` where they are asked for.
-    `folded`: of each cluster only the first hit, in `order`: "best", "newest" or "oldest" first (without words, best is
-    newest). It matters to `search` alone."""
+    that it is not about). `statuses`, `rules`: an evidence has one of these, and is of one of the `topics` where they
+    are asked for. `folded`: of each cluster only the first hit, in `order`: "best", "newest" or "oldest" first (without
+    words, best is newest). It matters to `search` alone."""
 
     text: str = ""
     topics: Sequence[str] = ()
     weight: str = "any"
     statuses: Sequence[str] = ()
+    rules: Sequence[str] = ()
     sources: Sequence[str] = ()
     languages: Sequence[str] = ()
     since: datetime | None = None
@@ -109,10 +121,29 @@ class Lease:
     token: int
 
 
+class Mirror(Protocol):
+    """Shows what stands in files of the landing zone beside the stories, to people who look into the store with tools
+    of their own (Kibana). The files are the truth: nothing is read back but ids, and showing the same again changes
+    nothing. `reports` and `quarantine` give what the store refuses to show: name → reason."""
+
+    def reports(self, reports: Iterable[RunReport]) -> Mapping[str, str]:
+        """Show these reports, or show them anew."""
+        ...
+
+    def quarantined(self) -> set[str]:
+        """The ids of the items that are shown."""
+        ...
+
+    def quarantine(self, items: Iterable[Quarantined], *, gone: Iterable[str] = ()) -> Mapping[str, str]:
+        """Show these items, or show them anew, and no longer those that are `gone`."""
+        ...
+
+
 class Store(Protocol):
     """See the module's docstring for what holds for every method."""
 
     piece: int  # stories of a window that are handed out at once
+    mirror: Mirror | None = None  # None where nobody looks but by Sitrep
 
     def close(self) -> None: ...
 
@@ -206,8 +237,8 @@ class Store(Protocol):
         ...
 
     def count(self, query: Query, by: str) -> dict[str, int]:
-        """Numbers of stories by "day" (of publication; "" for undated), "topic", "main_topic", "status" (of an
-        evidence, of the topics asked for), "source", "language", most first (days: in order)."""
+        """Numbers of stories by "day" (of publication; "" for undated), "topic", "main_topic", "status" and
+        "rule" (of an evidence, of the topics asked for), "source", "language", most first (days: in order)."""
         ...
 
     def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:

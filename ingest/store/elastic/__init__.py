@@ -25,6 +25,7 @@ from ingest.store.elastic.connection import PAGE, RESULT_WINDOW, Connection, Ser
 from ingest.store.elastic.journal import Journal
 from ingest.store.elastic.layout import MONTHLY, VERSION, Layout
 from ingest.store.elastic.leasing import Leases
+from ingest.store.elastic.mirror import ElasticMirror, complete_revisions
 
 __all__ = ["ElasticStore", "Layout", "Server"]
 
@@ -45,6 +46,7 @@ class ElasticStore(Store):
         self._leases = Leases(self._wire, self._layout, clock)
         self._writer = writing.Writer(self._wire, self._layout)
         self._journal = Journal(self._wire, self._layout)
+        self.mirror = ElasticMirror(self._connection, self._layout)
         self._unfinished: dict[int, list[str]] = {}  # pieces of a journal by the token of the lease
         self._superseded: dict[int, list[str]] = {}
         self._lock = threading.Lock()
@@ -67,8 +69,9 @@ class ElasticStore(Store):
         return checking.grant(self._wire, self._layout)
 
     def setup(self) -> None:
-        """Put this release's templates and the alias there."""
+        """Put this release's templates and the aliases there, and the older versions of stories that are missing."""
         checking.setup(self._wire, self._layout)
+        complete_revisions(self._wire, self._layout)
 
     def _connection(self) -> Connection:
         with self._lock:
@@ -301,7 +304,9 @@ class ElasticStore(Store):
     def count(self, query: Query, by: str) -> dict[str, int]:
         asked = asking.query(query, typed.read(query.text))
         if by == "status":
-            counts = self._statuses(query, asked)
+            counts = self._proofs(replace(query, statuses=()), asked, "evidence.status")
+        elif by == "rule":
+            counts = self._proofs(replace(query, rules=()), asked, "evidence.rule")
         elif field := _COUNTED.get(by):
             counts = self._counts(asked, field, missing=by not in ("topic", "main_topic"))
         else:
@@ -339,10 +344,10 @@ class ElasticStore(Store):
                 return
             after = {"after": found["aggregations"]["counted"]["after_key"]}
 
-    def _statuses(self, query: Query, asked: Mapping[str, Any]) -> dict[str, int]:
-        counted = {"terms": {"field": "evidence.status", "size": LISTED}, "aggs": {"stories": {"reverse_nested": {}}}}
-        proofs = asking.proofs(replace(query, statuses=()))
-        among = {"filter": {"bool": {"filter": proofs}}, "aggs": {"counted": counted}}
+    def _proofs(self, query: Query, asked: Mapping[str, Any], field: str) -> dict[str, int]:
+        """Numbers of stories by a field of those of their evidences that count for `query`."""
+        counted = {"terms": {"field": field, "size": LISTED}, "aggs": {"stories": {"reverse_nested": {}}}}
+        among = {"filter": {"bool": {"filter": asking.proofs(query)}}, "aggs": {"counted": counted}}
         body = {
             "query": asked,
             "size": 0,
