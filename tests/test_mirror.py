@@ -129,8 +129,16 @@ def test_how_long_a_feed_was_silent_does_not_depend_on_when_it_is_shown(
         ("run-1", "c"): 0, ("run-2.5", "c"): 1.5, ("run-3", "c"): 0,
     }  # fmt: skip
     assert silence(client) == expected
+    latest = shown(client, "sitrep-runs", query={"term": {"level": "latest"}})
+    assert {each["title"]: each["run"] for each in latest} == {"a": "run-4", "b": "run-4", "c": "run-3"}
+    assert {each["title"]: each["last_new"][:10] for each in latest} == {
+        "a": "2022-05-27", "b": "2022-05-24", "c": "2022-05-27",
+    }  # fmt: skip
     store.mirror.reports(reversed(told))
     assert silence(client) == expected
+    store.mirror.reports([told[1]])
+    assert silence(client) == expected
+    assert shown(client, "sitrep-runs", query={"term": {"level": "latest"}}) == latest
 
 
 def test_a_report_comes_back_from_its_file() -> None:
@@ -283,7 +291,7 @@ def test_the_keys_suffice(elasticsearch_url: str, client: Elasticsearch) -> None
     client.indices.refresh(index=f"{prefix}*")
     reader = client.options(api_key=keys["reader"])
     counts = {alias: reader.count(index=f"{prefix}{alias}")["count"] for alias in Layout().aliases.values()}
-    assert counts == {"stories": 1, "revisions": 1, "sitrep-runs": 2, "sitrep-quarantine": 1}
+    assert counts == {"stories": 1, "revisions": 1, "sitrep-runs": 3, "sitrep-quarantine": 1}
     for each in keyed.values():
         each.close()
     wipe(client, prefix, whole=True)
