@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from ingest import dates
+from ingest import addresses, dates
 
 
 class Outcome(StrEnum):
@@ -468,7 +468,7 @@ class Version:
 @dataclass(frozen=True, slots=True)
 class Story:
     """A story as the store keeps it. `versions` are its texts in the order of their latest capture; the last one is
-    current."""
+    current. `feeds` are addresses as they may be shown (`addresses.shown`), as `Content.feed` is."""
 
     id: str
     versions: tuple[Version, ...]
@@ -499,7 +499,7 @@ class Story:
         """The story as `export` and `--json` show it (README, "A story"), with the names of STORY_FIELDS."""
         content = self.content
         shown: dict[str, Any] = {
-            "feeds": list(self.feeds),
+            "feeds": list(dict.fromkeys(map(addresses.shown, self.feeds))),
             "authors": list(content.authors),
             "first_seen": dates.iso(self.first_seen),
             "indexed": dates.iso(self.indexed),
@@ -593,7 +593,7 @@ class FeedReport:
     not polled (waiting: its host answered another request with 429; backoff, paused, retired, not due). `outcomes`
     sums to `entries`."""
 
-    url: str
+    url: str  # as it may be shown (`addresses.shown`)
     title: str | None
     status: str
     reason: str | None
@@ -619,7 +619,8 @@ class FeedReport:
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run took in and what became of it. `outcomes` sums to `entries`, and so do the feeds' counts where all
-    entries came from feeds. `dropped` counts, by name, the fields that stories of archives were kept without."""
+    entries came from feeds. `dropped` counts, by name, the fields that stories of archives were kept without; `topics`
+    the stories of each topic among the entries, new or known, and `tagged` those that have any."""
 
     run: str
     kind: str  # poll, daily, archive or replay
@@ -631,6 +632,8 @@ class RunReport:
     feeds: tuple[FeedReport, ...] = ()
     notes: tuple[str, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
+    topics: Mapping[str, int] = field(default_factory=dict)
+    tagged: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As every command shows it and the landing zone keeps it; `from_json` reads it back."""
@@ -643,6 +646,8 @@ class RunReport:
             "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
             "reasons": dict(sorted(self.reasons.items())),
             "dropped": dict(sorted(self.dropped.items())),
+            "topics": dict(sorted(self.topics.items())),
+            "tagged": self.tagged,
             "feeds": [feed.to_json() for feed in self.feeds],
             "notes": list(self.notes),
         }
@@ -660,5 +665,7 @@ class RunReport:
             reasons=record["reasons"],
             feeds=tuple(FeedReport.from_json(feed) for feed in record["feeds"]),
             notes=tuple(record["notes"]),
-            dropped=record.get("dropped", {}),  # reports of older releases have none
+            dropped=record.get("dropped", {}),  # reports of older releases have none, and no topics
+            topics=record.get("topics", {}),
+            tagged=record.get("tagged", 0),
         )

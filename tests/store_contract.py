@@ -455,6 +455,8 @@ class StoreContract:
             ({"statuses": ["planned", "negated"]}, {"a", "b"}),
             ({"statuses": ["negated"], "topics": ["aid"]}, set()),
             ({"statuses": ["negated"], "topics": ["escalation"]}, {"a"}),
+            ({"rules": ["aid-1"]}, {"a", "b"}),
+            ({"rules": ["escalation-1"], "statuses": ["asserted"]}, {"c"}),
         ]
         for filters, expected in cases:
             for text in ("", "grain"):
@@ -462,6 +464,9 @@ class StoreContract:
         assert store.count(Query(), "status") == {"asserted": 2, "negated": 1, "planned": 1}
         assert store.count(Query(topics=["escalation"]), "status") == {"asserted": 1, "negated": 1}
         assert store.count(Query(statuses=["planned"]), "status") == {"planned": 1}
+        assert store.count(Query(), "rule") == {"aid-1": 2, "escalation-1": 2}
+        assert store.count(Query(statuses=["negated"]), "rule") == {"escalation-1": 1}
+        assert store.count(Query(rules=["aid-1"]), "rule") == {"aid-1": 2, "escalation-1": 1}
         write(store, proved("a", [], aid="planned"))
         assert store.count(Query(), "status") == {"planned": 2, "asserted": 1}
 

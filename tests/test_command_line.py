@@ -762,6 +762,55 @@ def test_import_and_export_of_opml(home: Home, tmp_path: Path, opml: Callable[..
         assert "no OPML" in home(*command, str(tmp_path / "no.opml"), code=2).err
 
 
+def test_tokens_of_feeds_stand_in_nothing_that_leaves_the_store(
+    home: Home, server: FaultServer, opml: Callable[..., Path]
+) -> None:
+    server.on(
+        "/feed",
+        lambda seen: Reply(200, rss(item(f"https://x.example/{seen.target[-1]}", f"Story {seen.target[-1]}")), RSS),
+    )
+    urls = [server.url(f"/feed?key=hush{n}") for n in (1, 2)] + [server.url("/gone?token=hush3")]
+    file = opml(*urls, server.url("/feed").replace("://", "://me:hush4@"))
+    home("feeds", "import", str(file))
+    run = home("run", "--feeds", str(file), "--json")
+    assert {seen.target for seen in server.requests} >= {"/feed?key=hush1", "/feed?key=hush2", "/gone?token=hush3"}
+    assert "'Feed 3' has a user or a password in its address, '" in run.err
+    report = run.json()
+    assert sum(report["outcomes"].values()) == report["entries"] == 2
+    assert [(feed["entries"], feed["status"]) for feed in report["feeds"]] == [
+        (1, "new"),
+        (1, "new"),
+        (0, "unreachable"),
+    ]
+    listed = home("feeds", "list", "--json")
+    shown = sorted(feed["url"] for feed in listed.lines() if server.url("/") in feed["url"])
+    assert shown == sorted(feed["url"] for feed in report["feeds"])
+    assert all(re.fullmatch(r"http://[\d.:]+/(feed\?key|gone\?token)=\*[0-9a-f]{4}", url) for url in shown)
+    stories = home("export").lines()
+    assert sorted(feed for story in stories for feed in story["feeds"]) == shown[:2]
+    answers = [
+        run,
+        listed,
+        home("feeds", "list"),
+        home("feeds", "check", shown[0]),
+        home("feeds", "check", urls[2], "--json"),
+        home("report"),
+        home("export"),
+        home("search", "Story", "--json"),
+        home("show", stories[0]["id"]),
+        home("fetch", "--feeds", str(file), "--json"),
+        home("feeds", "add", urls[0]),
+        home("feeds", "add", "https://me:hush4@news.example/feed", code=2),
+        home("feeds", "remove", shown[0]),
+        home("feeds", "remove", urls[2] + "0", code=2),
+    ]
+    for ran in answers:
+        assert "hush" not in ran.out + ran.err
+    exported = home("feeds", "export").out  # for another machine, which has to poll them
+    assert "token=hush3" in exported
+    assert exported.count("key=hush") == 1
+
+
 # --- quarantine and topics ------------------------------------------------------------------------------------------
 def test_quarantine_of_an_empty_home(home: Home) -> None:
     assert "nothing is in quarantine" in home("quarantine", "list").err
@@ -888,6 +937,25 @@ def test_what_is_no_archive_is_named_in_one_sentence(home: Home, tmp_path: Path)
         ran = home("backfill", str(tmp_path / name), code=2)
         one_sentence(ran.err)
         assert name in ran.err
+
+
+def test_an_empty_archive_costs_the_others_nothing(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    empty, good, broken = folder / "empty.jsonl", folder / "good.jsonl", folder / "broken.warc.gz"
+    empty.write_bytes(b"")
+    good.write_text(line(id="1", text="Text."))
+    broken.write_bytes(b"not found")
+    ran = home("backfill", str(empty), str(good), "--json")
+    assert (ran.json()["entries"], ran.json()["notes"]) == (1, [f"{empty}: is empty, there is nothing to read"])
+    assert ran.err == f"{empty}: is empty, there is nothing to read\n"
+    assert f"{empty}: is empty" in home("report").out
+    ran = home("backfill", str(folder), "--json")
+    assert ran.json()["entries"] == 1
+    assert f"{broken}: skipped, it holds no WARC record; expected a WARC file. It is damaged, or another" in ran.err
+    ran = home("backfill", str(empty), code=2)
+    one_sentence(ran.err)
+    assert "empty.jsonl: is empty" in ran.err
 
 
 def test_settings_that_are_wrong_are_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a reader names: topics and ids that there are, and what to try where there are none."""
+"""What a person names: topics, stories and feeds that there are, and what to try where there are none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ingest.command_line import showing
 from ingest.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
-    from ingest.models import Story
+    from ingest.models import Feed, Story
     from ingest.pipeline.pipe import Pipe
     from ingest.store import Query, Store
 
@@ -78,3 +78,20 @@ def story(store: Store, identity: str) -> Story:
         told = f"{more}{min(len(ids), SHOWN)} ids begin so"
         raise UsageError(told, subject=identity, advice="Give more of the one that you mean.")
     return found[ids[0]]
+
+
+def feed(known: Sequence[Feed], typed: str) -> Feed:
+    """The feed of this address, as it is or as it is shown.
+
+    Raises UsageError where there is none, or several are shown so.
+    """
+    from ingest import addresses
+
+    fitting = [feed for feed in known if feed.url == typed] or [
+        feed for feed in known if addresses.shown(feed.url) == addresses.shown(typed)
+    ]
+    if not fitting:
+        raise UsageError("no such feed", subject=addresses.shown(typed), advice="`sitrep feeds list` shows all.")
+    if len(fitting) > 1:
+        raise UsageError("several feeds are shown so", subject=typed, advice="Give the whole address.")
+    return fitting[0]

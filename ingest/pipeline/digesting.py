@@ -179,6 +179,8 @@ class _Writer:
         self.named: list[dict[str, str]] = []
         self.dropped: Counter[str] = Counter()
         self.without: list[dict[str, str]] = []
+        self.topics: Counter[str] = Counter()
+        self.tagged = 0
 
     def add(self, raw: Item, digested: Digested) -> None:
         fingerprints = iter(digested.fingerprints)
@@ -186,6 +188,8 @@ class _Writer:
             if isinstance(result, Content):
                 self.stories.append((result, next(fingerprints)))
                 self.weight += len(result.text) + 4000
+                self.topics.update(result.tags.topics)
+                self.tagged += bool(result.tags.topics)
             elif isinstance(result, Outcome):
                 self.counts[""][result] += 1
             elif isinstance(result, Dropped):
@@ -208,7 +212,7 @@ class _Writer:
                 detail=trouble.detail,
                 where=where,
                 kind=raw.kind,
-                feed=trouble.feed,
+                feed=addresses.shown(trouble.feed) if trouble.feed else None,
                 captured=self.job.now,
                 meta={
                     "trusted": self.job.trusted,
@@ -224,10 +228,11 @@ class _Writer:
         self._count(Outcome.QUARANTINED, trouble.reason, trouble.detail, where, trouble.feed)
 
     def _count(self, outcome: Outcome, reason: str, detail: str, where: str, feed: str | None) -> None:
-        self.counts[(feed or "") if self.job.trusted else ""][outcome] += 1
+        self.counts[addresses.shown(feed or "") if self.job.trusted else ""][outcome] += 1
         self.reasons[reason] += 1
         if len(self.named) < NAMED:
-            self.named.append({"outcome": str(outcome), "reason": reason, "detail": detail, "where": where})
+            said = {"outcome": str(outcome), "reason": reason, "detail": detail, "where": where, "feed": feed or ""}
+            self.named.append(said)
 
     def end_of_batch(self, position: int) -> None:
         """A place where reading can go on: the part ends here if it is full."""
@@ -252,6 +257,8 @@ class _Writer:
             "named": self.named,
             "dropped": dict(self.dropped),
             "without": self.without,
+            "topics": dict(self.topics),
+            "tagged": self.tagged,
         }
         self.landing.write_part(path, [story for story, _ in ordered], [mark for _, mark in ordered], header)
         self.paths.append(path)

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ingest import archive, dates
+from ingest import addresses, archive, dates
 from ingest import feeds as opml
 from ingest.errors import NotAnArchive
 from ingest.models import Feed, FeedReport, FeedState, RunReport
@@ -48,7 +48,7 @@ def choose(pipe: Pipe, feeds: Sequence[Feed], *, everything: bool, now: datetime
 def _skipped(feed: Feed, state: FeedState | None) -> FeedReport:
     status = "paused" if feed.paused else state.status if state and state.status != "active" else "not due"
     reason = state.reason if state and not feed.paused else None
-    return FeedReport(feed.url, feed.title, status, reason, None, 0, gap=False, truncated=False)
+    return FeedReport(addresses.shown(feed.url), feed.title, status, reason, None, 0, gap=False, truncated=False)
 
 
 def batches(feeds: Iterable[Feed], size: int = BATCH) -> list[list[Feed]]:
@@ -128,10 +128,13 @@ def backfill(
     crew.get_ready()
     parts: list[str] = []
     for source in sources:
+        if source.kind == "empty":
+            continue
         fresh = digest_archive(pipe, run, source, workers=workers, progress=progress)
         publish(pipe, fresh, run=run.id, progress=progress)
         parts += fresh
-    return report(pipe, run, parts, notes=skipped_files(sources)), named(pipe, parts)
+    skipped = skipped_files(sources)
+    return report(pipe, run, parts, notes=skipped), [*skipped, *named(pipe, parts)]
 
 
 def digest_archive(
@@ -149,7 +152,8 @@ def digest_archive(
 
 
 def skipped_files(sources: Iterable[archive.Source]) -> list[str]:
-    return [f"{path}: skipped, no page and no archive" for source in sources for path in source.skipped]
+    """What is not read, and why, a line each."""
+    return [f"{file.path}: {file.why}" for source in sources for file in source.skipped]
 
 
 def _content(source: archive.Source, progress: Progress) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
@@ -107,6 +107,17 @@ def work(batch: Sequence[archive.Raw | archive.Refused]) -> list[Digested]:
     ]
 
 
+def prepare_preview(rules: Path) -> None:
+    """As `prepare`, for `preview`."""
+    now = datetime.now(UTC)
+    prepare(rules, Job(archive.Source("", "preview", 0), "", now, trusted=False), Answered())
+
+
+def preview(entries: Sequence[Entry]) -> list[Content | Rejection]:
+    """What a feed's entries become as they stand, their pages not fetched; runs in a worker process."""
+    return [_reader.told(entry) for entry in entries]
+
+
 class _Reader:
     """Raw items → stories."""
 
@@ -130,7 +141,7 @@ class _Reader:
 
     def _line(self, line: Line) -> Iterator[Result]:
         entry, dropped = _entry_of_line(line, self.job.now)
-        story = self._story(entry)
+        story = self.told(entry)
         yield story
         if isinstance(story, Content):
             yield from dropped
@@ -142,7 +153,7 @@ class _Reader:
             return
         if capture.entry:
             told = Entry.from_json(capture.entry["entry"])
-            yield self._story(self._with_page(told, capture), first_seen=told.captured)
+            yield self.told(self._with_page(told, capture), first_seen=told.captured)
         elif capture.feed:
             try:
                 yield from self._feed(capture, Feed(capture.feed))
@@ -159,7 +170,7 @@ class _Reader:
                 return
             except NotAFeed:
                 pass  # it only began like one: read it as a page
-        yield self._story(_entry_of_page(capture))
+        yield self.told(_entry_of_page(capture))
 
     def _feed(self, capture: Capture, feed: Feed | None) -> Iterator[Result]:
         try:
@@ -174,7 +185,7 @@ class _Reader:
             elif answered[key := feeds.entry_key(entry)] > 0:
                 answered[key] -= 1  # its page, in the same file, tells it
             else:
-                yield self._story(entry)
+                yield self.told(entry)
 
     def _with_page(self, entry: Entry, capture: Capture) -> Entry:
         """A feed's entry with the page that it asked for; without it, where the page is a wall or a front page."""
@@ -189,7 +200,8 @@ class _Reader:
             captured=capture.captured,
         )
 
-    def _story(self, entry: Entry, *, first_seen: datetime | None = None) -> Content | Rejection:
+    def told(self, entry: Entry, *, first_seen: datetime | None = None) -> Content | Rejection:
+        """The story of an entry."""
         cleaned, text_from = _cleaned(entry)
         title = _title(entry, cleaned)
         text = clean.without_title(cleaned.text, title)
@@ -207,7 +219,7 @@ class _Reader:
             url=entry.url,
             canonical_url=cleaned.canonical_url,
             source=source,
-            feed=entry.feed,
+            feed=addresses.shown(entry.feed) if entry.feed else None,
             title=title,
             text=text,
             language=language,

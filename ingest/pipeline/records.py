@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from ingest import dates
+from ingest import addresses, dates
 from ingest.models import Feed, FeedState, Link, Story
 from ingest.store import Hit, Query, Store
 
@@ -80,13 +81,24 @@ def _numbers(member: Story, own: list[Link]) -> list[Record]:
     return [{"of": of, "theirs": list(dict.fromkeys(theirs)), "own": list(dict.fromkeys(ours))}]
 
 
+def feed_id(url: str) -> str:
+    """What a feed is called in addresses of pages, where its own address would have to be escaped."""
+    return hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def settings_of(told: Feed) -> Record:
+    """A feed as its reader configured it, its address as it may be shown."""
+    return {**asdict(told), "url": addresses.shown(told.url)}
+
+
 def feed(told: Feed, state: FeedState | None) -> Record:
     """A feed and how it stands."""
     return {
-        **asdict(told),
+        "id": feed_id(told.url),
+        **settings_of(told),
         "status": "paused" if told.paused else state.status if state else "new",
         "reason": state.reason if state else None,
-        "address": state.address if state else told.url,
+        "address": addresses.shown(state.address if state else told.url),
         "polled": state.polled if state else None,
         "due": state.due if state else None,
         "interval": state.interval if state else None,

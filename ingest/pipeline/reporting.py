@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest import dates
+from ingest import addresses, dates
 from ingest.errors import LandingFault, Unbalanced, UsageError
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline import mirroring
@@ -42,11 +42,16 @@ def report(
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
+    topics: Counter[str] = Counter()
+    tagged = 0
     entries = 0
     for path in parts:
         booking = _complete(pipe, path, bookings.get(path))
         entries += _came_in(pipe, path)
-        dropped.update(pipe.landing.part(path).header.get("dropped", {}))
+        header = pipe.landing.part(path).header
+        dropped.update(header.get("dropped", {}))
+        topics.update(header.get("topics", {}))
+        tagged += header.get("tagged", 0)
         reasons.update(booking.reasons)
         old = booking.run != run.id and not whole_day and pipe.landing.exists(_path(booking.run))
         for feed, outcomes in (_as_unchanged(booking.counts) if old else booking.counts).items():
@@ -65,6 +70,8 @@ def report(
         feeds=(*feeds, *skipped),
         notes=tuple(notes),
         dropped=dropped,
+        topics=topics,
+        tagged=tagged,
     )
     pipe.landing.write_json(_path(run.id), result.to_json())
     if unshown := mirroring.show(pipe, result, again=again):
@@ -134,8 +141,8 @@ def _feeds(pipe: Pipe, landings: Iterable[str], counts: Counts, bookings: Mappin
         learned = beside(landing)
         told = pipe.landing.read_json(learned)["feeds"] if pipe.landing.exists(learned) else _cut_off(landing, bookings)
         for line in told:
-            lines[line["url"]].append(line)
-    return [_line(polls, counts.get(url, {})) for url, polls in lines.items()]
+            lines[addresses.shown(line["url"])].append(line)
+    return [_line(url, polls, counts.get(url, {})) for url, polls in lines.items()]
 
 
 def _cut_off(landing: str, bookings: Mapping[str, Booking]) -> list[dict[str, Any]]:
@@ -149,10 +156,10 @@ def _cut_off(landing: str, bookings: Mapping[str, Booking]) -> list[dict[str, An
     return [{"url": url, "status": "new", "entries": n, **said} for url, n in counts.items()]
 
 
-def _line(polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> FeedReport:
+def _line(url: str, polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> FeedReport:
     last = next((poll for poll in polls if poll["status"] == "new"), polls[-1])
     return FeedReport(
-        url=last["url"],
+        url=url,
         title=last["title"],
         status=last["status"],
         reason=last["reason"],

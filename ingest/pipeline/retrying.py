@@ -22,8 +22,10 @@ def item(pipe: Pipe, identity: str) -> Quarantined:
 
 
 def to_json(found: Quarantined) -> dict[str, Any]:
+    """The item as it may be shown, without its bytes."""
     record = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "data"}
-    return record | {"captured": dates.iso(found.captured), "meta": dict(found.meta)}
+    meta = {name: value for name, value in found.meta.items() if name != "note"}  # it may hold a feed's real address
+    return record | {"captured": dates.iso(found.captured), "meta": meta}
 
 
 def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:

@@ -70,14 +70,15 @@ class Query:
     nothing of it is an error. Instants: since ≤ instant < until.
 
     `weight` says how `topics` count: "any", "main" (the story is about one of them), "mentioned" (it has one of them
-    that it is not about). `statuses`: an evidence has one of these, of one of the `topics` where they are asked for.
-    `folded`: of each cluster only the first hit, in `order`: "best", "newest" or "oldest" first (without words, best is
-    newest). It matters to `search` alone."""
+    that it is not about). `statuses`, `rules`: an evidence has one of these, and is of one of the `topics` where they
+    are asked for. `folded`: of each cluster only the first hit, in `order`: "best", "newest" or "oldest" first (without
+    words, best is newest). It matters to `search` alone."""
 
     text: str = ""
     topics: Sequence[str] = ()
     weight: str = "any"
     statuses: Sequence[str] = ()
+    rules: Sequence[str] = ()
     sources: Sequence[str] = ()
     languages: Sequence[str] = ()
     since: datetime | None = None
@@ -236,8 +237,8 @@ class Store(Protocol):
         ...
 
     def count(self, query: Query, by: str) -> dict[str, int]:
-        """Numbers of stories by "day" (of publication; "" for undated), "topic", "main_topic", "status" (of an
-        evidence, of the topics asked for), "source", "language", most first (days: in order)."""
+        """Numbers of stories by "day" (of publication; "" for undated), "topic", "main_topic", "status" and
+        "rule" (of an evidence, of the topics asked for), "source", "language", most first (days: in order)."""
         ...
 
     def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:

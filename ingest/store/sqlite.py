@@ -276,9 +276,9 @@ class SqliteStore(Store):
     def count(self, query: Query, by: str) -> dict[str, int]:
         where = _Where(query, typed.read(query.text))
         with self._reading() as connection:
-            if by == "status":
-                proofs, values = _proofs(query)
-                sql = _counting_proofs(proofs, where.selecting)
+            if by in ("status", "rule"):
+                proofs, values = _proofs(query, leaving=by)
+                sql = _counting_proofs(by, proofs, where.selecting)
                 return dict(connection.execute(sql, (*values, *where.values)))
             return dict(connection.execute(_counting(by, where.selecting), where.values))
 
@@ -347,13 +347,9 @@ class _Where:
         if query.topics:
             topics = f"SELECT nr FROM story_topics WHERE {_among('topic')} AND {_WEIGHTS[query.weight]}"
             self._add(f"s.nr IN ({topics})", _list(query.topics))
-        if query.statuses:
+        if query.statuses or query.rules:
             proofs, values = _proofs(query)
-            self._add(
-                f"s.nr IN (SELECT p.nr FROM story_proofs p WHERE {_among('p.status')} AND {proofs})",
-                _list(query.statuses),
-                *values,
-            )
+            self._add(f"s.nr IN (SELECT p.nr FROM story_proofs p WHERE {proofs})", *values)
         if query.sources:
             self._add(_among("s.source"), _list(query.sources))
         if query.languages:
@@ -384,9 +380,11 @@ def _order(order: str, *, ranked: bool) -> str:
     raise ValueError(f"cannot order by {order!r}")
 
 
-def _proofs(query: Query) -> tuple[str, tuple[Any, ...]]:
-    """Which of the proofs p count: those of the topics asked for, where any are."""
-    return (_among("p.topic"), (_list(query.topics),)) if query.topics else ("1", ())
+def _proofs(query: Query, *, leaving: str = "") -> tuple[str, tuple[Any, ...]]:
+    """Which of the proofs p count: of the topics, statuses and rules asked for, all but the one left aside."""
+    asked = {"topic": query.topics, "status": query.statuses, "rule": query.rules}
+    told = {name: _list(values) for name, values in asked.items() if values and name != leaving}
+    return " AND ".join(["1", *(_among(f"p.{name}") for name in told)]), tuple(told.values())
 
 
 def _folded(connection: apsw.Connection, where: _Where, limit: int, offset: int) -> tuple[list[tuple[Any, ...]], int]:
@@ -460,10 +458,10 @@ def _counting(by: str, where: str) -> str:
     raise ValueError(f"cannot count by {by!r}")
 
 
-def _counting_proofs(which: str, where: str) -> str:
-    """Stories by the statuses of their evidence."""
+def _counting_proofs(by: str, which: str, where: str) -> str:
+    """Stories by the statuses or the rules of their evidence."""
     proofs = f"stories s JOIN story_proofs p ON p.nr = s.nr AND {which} WHERE {where}"
-    counted = f"SELECT p.status AS name, count(DISTINCT s.nr) AS stories FROM {proofs}"
+    counted = f"SELECT p.{by} AS name, count(DISTINCT s.nr) AS stories FROM {proofs}"
     return f"{counted} GROUP BY name ORDER BY stories DESC, name"
 
 
@@ -556,9 +554,9 @@ def _write_topics(
     )
     connection.executemany("DELETE FROM story_proofs WHERE nr = ?", [(numbers[story.id],) for story in again])
     connection.executemany(
-        "INSERT OR IGNORE INTO story_proofs VALUES (?, ?, ?)",
+        "INSERT OR IGNORE INTO story_proofs VALUES (?, ?, ?, ?)",
         [
-            (str(proof.status), proof.topic, numbers[story.id])
+            (str(proof.status), proof.topic, proof.rule, numbers[story.id])
             for story in (*fresh, *again)
             for proof in story.content.tags.evidence
         ],

@@ -54,11 +54,12 @@ CREATE TABLE story_topics (
 CREATE INDEX topics_of_story ON story_topics (nr);
 """
 _PROOFS = """
-CREATE TABLE story_proofs (        -- statuses of evidence
+CREATE TABLE story_proofs (        -- what evidence there is
     status TEXT NOT NULL,
     topic TEXT NOT NULL,
+    rule TEXT NOT NULL,
     nr INTEGER NOT NULL REFERENCES stories,
-    PRIMARY KEY (status, topic, nr)
+    PRIMARY KEY (status, topic, rule, nr)
 ) WITHOUT ROWID;
 CREATE INDEX proofs_of_story ON story_proofs (nr);
 """
@@ -112,7 +113,7 @@ def _add_proofs(connection: apsw.Connection) -> None:
     connection.execute(_PROOFS)
     connection.execute(
         """INSERT OR IGNORE INTO story_proofs
-           SELECT proof.value ->> 'status', proof.value ->> 'topic', s.nr
+           SELECT proof.value ->> 'status', proof.value ->> 'topic', proof.value ->> 'rule', s.nr
            FROM stories s, json_each(s.doc, '$.content.evidence') proof"""
     )
 

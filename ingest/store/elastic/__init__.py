@@ -304,7 +304,9 @@ class ElasticStore(Store):
     def count(self, query: Query, by: str) -> dict[str, int]:
         asked = asking.query(query, typed.read(query.text))
         if by == "status":
-            counts = self._statuses(query, asked)
+            counts = self._proofs(replace(query, statuses=()), asked, "evidence.status")
+        elif by == "rule":
+            counts = self._proofs(replace(query, rules=()), asked, "evidence.rule")
         elif field := _COUNTED.get(by):
             counts = self._counts(asked, field, missing=by not in ("topic", "main_topic"))
         else:
@@ -342,10 +344,10 @@ class ElasticStore(Store):
                 return
             after = {"after": found["aggregations"]["counted"]["after_key"]}
 
-    def _statuses(self, query: Query, asked: Mapping[str, Any]) -> dict[str, int]:
-        counted = {"terms": {"field": "evidence.status", "size": LISTED}, "aggs": {"stories": {"reverse_nested": {}}}}
-        proofs = asking.proofs(replace(query, statuses=()))
-        among = {"filter": {"bool": {"filter": proofs}}, "aggs": {"counted": counted}}
+    def _proofs(self, query: Query, asked: Mapping[str, Any], field: str) -> dict[str, int]:
+        """Numbers of stories by a field of those of their evidences that count for `query`."""
+        counted = {"terms": {"field": field, "size": LISTED}, "aggs": {"stories": {"reverse_nested": {}}}}
+        among = {"filter": {"bool": {"filter": asking.proofs(query)}}, "aggs": {"counted": counted}}
         body = {
             "query": asked,
             "size": 0,

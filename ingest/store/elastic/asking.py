@@ -63,7 +63,7 @@ def _filters(asked: Query) -> list[dict[str, Any]]:
     filters: list[dict[str, Any]] = []
     if asked.topics:
         filters.append(_with_topics([bound(topic) for topic in asked.topics], asked.weight))
-    if asked.statuses:
+    if asked.statuses or asked.rules:
         filters.append({"nested": {"path": "evidence", "query": {"bool": {"filter": proofs(asked)}}}})
     for field, values in (("source", asked.sources), ("language", asked.languages)):
         if values:
@@ -99,7 +99,7 @@ def _with_topics(topics: list[str], weight: str) -> dict[str, Any]:
 
 def proofs(asked: Query) -> list[dict[str, Any]]:
     """Which evidences count."""
-    wanted = {"evidence.status": asked.statuses, "evidence.topic": asked.topics}
+    wanted = {"evidence.status": asked.statuses, "evidence.rule": asked.rules, "evidence.topic": asked.topics}
     return [{"terms": {field: [bound(value) for value in values]}} for field, values in wanted.items() if values]
 
 
