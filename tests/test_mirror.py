@@ -164,6 +164,17 @@ def test_items_are_shown_until_they_are_gone(store: ElasticStore, client: Elasti
     )  # fmt: skip
 
 
+def test_tokens_of_feeds_are_shown_nowhere(store: ElasticStore, client: Elasticsearch) -> None:
+    secret = "https://n.example/feed?token=hush&page=2"
+    told = replace(feed_report("a", 1), url=secret)
+    store.mirror.reports([run_report(0, told)])
+    store.mirror.quarantine([replace(item("1"), feed=secret, url=secret)])
+    written = [*shown(client, "sitrep-runs"), *shown(client, "sitrep-quarantine")]
+    assert len(written) == 4
+    assert "hush" not in str(written)
+    assert "page=2" in str(written)
+
+
 def landed(pipe: Pipe, path: str, *stories: Content) -> str:
     prints = dedup.fingerprints([(each.title, each.text) for each in stories])
     pipe.landing.write_part(path, stories, prints, {"counts": {}, "reasons": {}, "named": [], "last": True})

@@ -11,11 +11,11 @@ long before the run's start that was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest import dates
+from ingest import addresses, dates
 from ingest.models import FeedReport, Outcome, Quarantined, RunReport
 from ingest.store.elastic import documents
 from ingest.store.elastic.bulk import Action, action, deliver
@@ -46,7 +46,7 @@ class ElasticMirror:
         self._quarantine = layout.small("quarantine")
 
     def reports(self, reports: Iterable[RunReport]) -> Mapping[str, str]:
-        ordered = sorted(reports, key=lambda report: (report.started, report.run))
+        ordered = sorted(map(_without_tokens, reports), key=lambda report: (report.started, report.run))
         return self._show(self._runs, self._told(ordered)) if ordered else {}
 
     def _told(self, ordered: list[RunReport]) -> Iterator[Action]:
@@ -130,6 +130,12 @@ def _older(layout: Layout, hit: Mapping[str, Any]) -> Iterator[Action]:
         yield action("create", ("revisions", name), index, name, documents.revision_document(story, place))
 
 
+def _without_tokens(report: RunReport) -> RunReport:
+    """Reports of older releases may hold addresses of feeds with their tokens."""
+    feeds = tuple(replace(feed, url=addresses.shown(feed.url)) for feed in report.feeds)
+    return replace(report, feeds=feeds)
+
+
 def _report_documents(
     report: RunReport, heard: dict[str, _Heard]
 ) -> Iterator[tuple[tuple[str, str], documents.Document]]:
@@ -178,5 +184,6 @@ def _document(level: str, told: Mapping[str, Any]) -> documents.Document:
 
 
 def _item(item: Quarantined) -> documents.Document:
-    names = ("id", "reason", "detail", "where", "kind", "feed", "url", "source", "run", "size")
-    return {**{name: getattr(item, name) for name in names}, "captured": dates.iso(item.captured)}
+    names = ("id", "reason", "detail", "where", "kind", "source", "run", "size")
+    shown = {name: url and addresses.shown(url) for name, url in (("feed", item.feed), ("url", item.url))}
+    return {**{name: getattr(item, name) for name in names}, **shown, "captured": dates.iso(item.captured)}
