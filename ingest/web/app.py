@@ -14,14 +14,14 @@ from starlette.types import ASGIApp
 
 from ingest import __version__
 from ingest.errors import SitrepError
-from ingest.web import login, operations, rendering, search, story
+from ingest.web import chart, downloads, login, operations, rendering, search, story
 from ingest.web.access import Access
 from ingest.web.headers import Headers, KnownHosts
 from ingest.web.window import Window
 
 # Each module has a `pages` (HTML and downloads) and may have an `api` (JSON). A new page is one more name here.
-PAGES: Sequence[APIRouter] = (search.pages, story.pages, operations.pages)
-API: Sequence[APIRouter] = (search.api, story.api, operations.api)
+PAGES: Sequence[APIRouter] = (search.pages, chart.pages, downloads.pages, story.pages, operations.pages)
+API: Sequence[APIRouter] = (search.api, chart.api, story.api, operations.api)
 VERSIONS = ("/api/v1", "/api")  # the second is the first, for scripts that want whatever is current
 
 log = logging.getLogger("sitrep.web")
