@@ -1,7 +1,7 @@
 """`make kibana`: writes Kibana's saved objects (seeds/kibana/sitrep.ndjson) from seeds/kibana/objects.yaml.
 
 The objects say of themselves that they are of old versions of their types: an import carries them to its own, and
-refuses newer ones. So one file serves Kibana 8.8 and all later ones. Panels stand in their dashboard by value.
+refuses newer ones. So one file serves Kibana 9 and the last ones of 8. Panels stand in their dashboard by value.
 """
 
 from __future__ import annotations

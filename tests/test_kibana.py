@@ -103,6 +103,28 @@ def test_each_line_is_an_object_that_an_import_takes() -> None:
     assert (FOLDER / "sitrep.ndjson").stat().st_size < 1_000_000
 
 
+# Kibana refuses an attribute that it does not know.
+KNOWN = {
+    "index-pattern": {
+        "title", "name", "timeFieldName", "runtimeFieldMap", "fieldAttrs", "fieldFormatMap", "sourceFilters",
+    },
+    "search": {"title", "description", "columns", "sort", "timeRestore", "timeRange", "kibanaSavedObjectMeta"},
+    "dashboard": {
+        "title", "description", "timeRestore", "timeFrom", "timeTo", "optionsJSON", "kibanaSavedObjectMeta",
+        "panelsJSON", "controlGroupInput",
+    },
+}  # fmt: skip
+CONTROLS = {"controlStyle", "chainingSystem", "showApplySelections", "ignoreParentSettingsJSON", "panelsJSON"}
+
+
+def test_no_attribute_is_unknown_to_kibana() -> None:
+    for one in OBJECTS:
+        assert one["attributes"].keys() <= KNOWN[one["type"]], one["id"]
+        assert one["attributes"].get("controlGroupInput", {}).keys() <= CONTROLS
+        for name, value in one["attributes"].items():
+            assert not name.endswith(("JSON", "Map", "Attrs", "Filters")) or isinstance(value, str), name
+
+
 def test_no_control_says_null() -> None:
     """Kibana 9.4.0 cannot open a dashboard with a control whose title is null."""
     for dashboard in DASHBOARDS.values():

@@ -50,7 +50,8 @@ class ElasticMirror:
         return self._show(self._runs, self._told(ordered)) if ordered else {}
 
     def _told(self, ordered: list[RunReport]) -> Iterator[Action]:
-        heard = self._heard({feed.url for report in ordered for feed in report.feeds}, ordered[0].started)
+        polled = {feed.url for report in ordered for feed in report.feeds if feed.status != NOT_POLLED}
+        heard = self._heard(polled, ordered[0].started)
         for report in ordered:
             for name, document in _report_documents(report, heard):
                 key = (report.run, " ".join(filter(None, name)))
@@ -70,7 +71,7 @@ class ElasticMirror:
                 "aggs": {"first": first, "new": new},
             }
             by_feed = {
-                "terms": {"field": "feed", "size": max(1, len(some))},
+                "terms": {"field": "feed", "size": len(some)},
                 "aggs": {"last": last, "earlier": earlier},
             }
             asked = [{"term": {"level": "feed"}}, {"terms": {"feed": some}}]
