@@ -37,6 +37,7 @@ class Settings:
     ca_file: str = ""
     port: int = 8080  # of Airflow's web page (make up); the next free one where it is taken
     topics_file: str = ""
+    token: str = field(default="", repr=False)  # who shows it may change things on the page of `sitrep serve`
     # The store of a real deployment, in place of the embedded one. The URL may hold a password.
     elasticsearch_url: str = field(default="", repr=False)
     elasticsearch_api_key: str = field(default="", repr=False)
@@ -87,6 +88,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         ca_file=environ.get("SITREP_CA_FILE", ""),
         port=_positive("SITREP_PORT", environ.get("SITREP_PORT", "")) or 8080,
         topics_file=environ.get("SITREP_TOPICS", ""),
+        token=environ.get("SITREP_TOKEN", "").strip(),
         elasticsearch_url=environ.get("SITREP_ELASTICSEARCH_URL", "").strip(),
         elasticsearch_api_key=_secret(environ, "SITREP_ELASTICSEARCH_API_KEY").strip(),
         elasticsearch_user=environ.get("SITREP_ELASTICSEARCH_USER", ""),

@@ -20,7 +20,7 @@ from textwrap import dedent
 
 import apsw
 import pytest
-from builders import fingerprint, moment, story
+from builders import fingerprint, moment, story, tags
 
 from ingest.errors import LeaseLost, StoreGone
 from ingest.store import Lease, Query, Slice, sqlite_file
@@ -336,19 +336,32 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     store = SqliteStore(path)
     write(store, story("a"))
     store.close()
-    monkeypatch.setattr(sqlite_file, "SCHEMA", 3)
+    monkeypatch.setattr(sqlite_file, "SCHEMA", 4)
     steps = {
-        1: lambda connection: connection.execute("CREATE TABLE extra (x)"),
-        2: lambda connection: connection.execute("INSERT INTO extra VALUES (1), (oops)"),
+        2: lambda connection: connection.execute("CREATE TABLE extra (x)"),
+        3: lambda connection: connection.execute("INSERT INTO extra VALUES (1), (oops)"),
     }
     monkeypatch.setattr(sqlite_file, "MIGRATIONS", steps)
     fails(path, "refused")
-    steps[2] = lambda connection: connection.execute("INSERT INTO extra VALUES (1)")  # type: ignore[assignment]
+    steps[3] = lambda connection: connection.execute("INSERT INTO extra VALUES (1)")  # type: ignore[assignment]
     store = SqliteStore(path)
     assert found(store, "convoys") == ["a"]
     store.close()
     connection = apsw.Connection(str(path))
-    assert connection.execute("SELECT value, (SELECT count(*) FROM extra) FROM meta WHERE key = 'schema'").get == (3, 1)
+    assert connection.execute("SELECT value, (SELECT count(*) FROM extra) FROM meta WHERE key = 'schema'").get == (4, 1)
+
+
+def test_a_store_of_the_first_version_knows_the_statuses_of_its_evidence_too(path: Path) -> None:
+    store = SqliteStore(path)
+    write(store, story("a", tags=tags("aid")), story("b"))
+    store.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TABLE story_proofs; UPDATE meta SET value = 1 WHERE key = 'schema'")
+    connection.close()
+    store = SqliteStore(path)
+    assert store.count(Query(), "status") == {"asserted": 1, "history": 1}
+    assert found(store, "", statuses=["history"]) == ["a"]
+    store.close()
 
 
 def test_a_damaged_database_is_named(path: Path) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ingest import archive, dates
+from ingest import addresses, archive, dates
 from ingest import feeds as opml
 from ingest.errors import NotAnArchive
 from ingest.models import Feed, FeedReport, FeedState, RunReport
@@ -48,7 +48,7 @@ def choose(pipe: Pipe, feeds: Sequence[Feed], *, everything: bool, now: datetime
 def _skipped(feed: Feed, state: FeedState | None) -> FeedReport:
     status = "paused" if feed.paused else state.status if state and state.status != "active" else "not due"
     reason = state.reason if state and not feed.paused else None
-    return FeedReport(feed.url, feed.title, status, reason, None, 0, gap=False, truncated=False)
+    return FeedReport(addresses.shown(feed.url), feed.title, status, reason, None, 0, gap=False, truncated=False)
 
 
 def batches(feeds: Iterable[Feed], size: int = BATCH) -> list[list[Feed]]:
@@ -111,7 +111,7 @@ def digest_landings(
     for path in landings:
         with pipe.landing.local(path) as local:
             source = archive.Source(str(local), "warc", local.stat().st_size, ())
-            job = Job(source, runs.stories_of(path), run.started, trusted=True)
+            job = Job(source, runs.stories_of(path), run.started, trusted=True, run=run.id)
             parts += digest(pipe.landing, job, pipe.settings, workers_=workers, progress=progress)
     return parts
 
@@ -128,10 +128,13 @@ def backfill(
     crew.get_ready()
     parts: list[str] = []
     for source in sources:
+        if source.kind == "empty":
+            continue
         fresh = digest_archive(pipe, run, source, workers=workers, progress=progress)
         publish(pipe, fresh, run=run.id, progress=progress)
         parts += fresh
-    return report(pipe, run, parts, notes=skipped_files(sources)), named(pipe, parts)
+    skipped = skipped_files(sources)
+    return report(pipe, run, parts, notes=skipped), [*skipped, *named(pipe, parts)]
 
 
 def digest_archive(
@@ -144,12 +147,13 @@ def digest_archive(
         first = {"path": source.path, "size": source.size, "sha256": fingerprint, "first": dates.iso(run.started)}
         pipe.landing.write_json(manifest, first)
     now = dates.instant(pipe.landing.read_json(manifest)["first"])
-    job = Job(source, f"stories/archive/{fingerprint[:16]}", now, trusted=False)
+    job = Job(source, f"stories/archive/{fingerprint[:16]}", now, trusted=False, run=run.id)
     return digest(pipe.landing, job, pipe.settings, workers_=workers, progress=progress)
 
 
 def skipped_files(sources: Iterable[archive.Source]) -> list[str]:
-    return [f"{path}: skipped, no page and no archive" for source in sources for path in source.skipped]
+    """What is not read, and why, a line each."""
+    return [f"{file.path}: {file.why}" for source in sources for file in source.skipped]
 
 
 def _content(source: archive.Source, progress: Progress) -> str:
@@ -246,10 +250,16 @@ def _sources(path: str) -> list[archive.Source]:
 
 
 def named(pipe: Pipe, parts: Iterable[str], most: int = 20) -> list[str]:
-    """What was rejected or quarantined, and why, a line each."""
+    """What was rejected or quarantined, and why, then what stories were kept without; a line each."""
+    headers = [pipe.landing.part(path).header for path in parts]
     told = [
         f"{item['where']}: {item['outcome']}, {item['reason']}" + (f" ({item['detail']})" if item["detail"] else "")
-        for path in parts
-        for item in pipe.landing.part(path).header["named"]
+        for header in headers
+        for item in header["named"]
+    ]
+    told += [
+        f"{item['where']}: kept without {item['field']} ({item['detail']})"
+        for header in headers
+        for item in header.get("without", ())
     ]
     return told[:most] + (["… and more; `sitrep report` counts them all"] if len(told) > most else [])

@@ -23,8 +23,8 @@ import orjson
 
 from ingest import dedup
 from ingest.errors import LeaseLost, SitrepError, TryAgain
-from ingest.landing import Part, Quarantined
-from ingest.models import TOLD, Content, Fingerprint, Head, Outcome, Story, Window
+from ingest.landing import Part
+from ingest.models import TOLD, Content, Fingerprint, Head, Outcome, Quarantined, Story, Window
 from ingest.pipeline import revisions
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
 from ingest.pipeline.runs import is_live, live_first
@@ -199,6 +199,9 @@ def _quarantine(
                     captured=content.captured,
                     meta={"url": content.url, "trusted": is_live(booking.file)},
                     data=orjson.dumps(content.to_json()),
+                    url=content.url,
+                    source=content.source,
+                    run=booking.run,
                 )
             )
             reasons[REFUSED] += 1

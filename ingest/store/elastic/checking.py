@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,7 +56,7 @@ def _reached(connection: Connection) -> Iterator[Finding]:
 
 
 def _rights(connection: Connection, layout: Layout) -> Iterator[Finding]:
-    names = [f"{layout.prefix}stories-v*-*", f"{layout.prefix}prints-v*-*", f"{layout.prefix}sitrep-v*-*"]
+    names = [f"{layout.prefix}{kind}-v*-*" for kind in (*definitions.MONTHLY, "sitrep")]
     asked = {"index": [{"names": names, "privileges": list(WRITES)}]}
     answer = connection.request("POST", "/_security/user/_has_privileges", asked, allow=(400, 404, 405, 500))
     if answer.status != 200:
@@ -95,10 +95,10 @@ def _months(connection: Connection, layout: Layout) -> Iterator[Finding]:
     for kind in (*definitions.MONTHLY, "sitrep"):
         path = f"/{quote(layout.months(kind), safe='*')}"
         every |= connection.request("GET", path, expand_wildcards="all", flat_settings="true").body
-    stories = sorted(name for name in every if name.startswith(f"{layout.prefix}stories-"))
-    outside = [name for name in stories if layout.alias not in every[name]["aliases"]]
+    stories = [name for name in every if name.startswith(f"{layout.prefix}stories-")]
+    outside = _outside(layout, every)
     if outside:
-        yield Finding(False, f"not behind the alias {layout.alias}: {_some(outside)}", "Run `sitrep store setup`.")
+        yield Finding(False, f"not behind their alias: {_some(outside)}", "Run `sitrep store setup`.")
     strange = [name for name in every if every[name]["mappings"].get("_meta", {}).get("schema") != definitions.VERSION]
     if strange:
         yield Finding(False, f"made without our templates: {_some(strange)}", "Delete them and publish again.")
@@ -115,11 +115,21 @@ def _months(connection: Connection, layout: Layout) -> Iterator[Finding]:
         yield Finding(True, f"{len(stories)} months of stories, all readable and writable")
 
 
+def _outside(layout: Layout, every: Mapping[str, Any]) -> dict[str, str]:
+    """The indices that are not behind the alias by which people look at them → that alias."""
+    found: dict[str, str] = {}
+    for kind, alias in layout.aliases.items():
+        stem = layout.every(kind).removesuffix("*")
+        of_kind = (name for name in every if name == stem or (name.startswith(stem) and kind in definitions.MONTHLY))
+        found |= {name: alias for name in of_kind if alias not in every[name]["aliases"]}
+    return found
+
+
 def _is_blocked(settings: dict[str, Any]) -> bool:
     return any(key.startswith("index.blocks.") and value == "true" for key, value in settings.items())
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Collection[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(sorted(names)[:3]) + more
 
@@ -141,14 +151,19 @@ def _shards(connection: Connection, layout: Layout) -> Iterator[Finding]:
 def rights(layout: Layout) -> dict[str, Any]:
     """What each key may do, by what it is for, and no more than that needs; the writer reads windows and ids too."""
     months = [f"{layout.prefix}{kind}-v*-*" for kind in (*definitions.MONTHLY, "sitrep")]
-    read = [layout.alias, months[0], f"{layout.prefix}sitrep-v*-control"]
+    aliases = list(layout.aliases.values())
+    shown = [f"{layout.prefix}{kind}-v*-*" for kind in ("stories", "revisions")]
+    small = [f"{layout.prefix}sitrep-v*-{kind}" for kind in ("control", "runs", "quarantine")]
     return {
         "writer": {"cluster": ["monitor"], "indices": [{"names": months, "privileges": list(WRITES)}]},
         "setup": {
             "cluster": ["monitor", "manage_index_templates"],
-            "indices": [{"names": [*months, layout.alias], "privileges": ["manage", "read", "write"]}],
+            "indices": [{"names": [*months, *aliases], "privileges": ["manage", "read", "write"]}],
         },
-        "reader": {"cluster": [], "indices": [{"names": read, "privileges": ["read", "view_index_metadata"]}]},
+        "reader": {
+            "cluster": [],
+            "indices": [{"names": [*aliases, *shown, *small], "privileges": ["read", "view_index_metadata"]}],
+        },
     }
 
 
@@ -190,15 +205,14 @@ def _ident(key: str) -> str:
 
 
 def setup(connection: Connection, layout: Layout) -> None:
-    """Put templates and small indices there, and every month behind the alias. Raises StoreGone."""
+    """Put templates and small indices there, and what people look at behind its alias. Raises StoreGone."""
     from ingest.store.elastic.setup import put
 
     put(connection, layout)
-    found = connection.request("GET", f"/{quote(layout.months('stories'), safe='*')}/_alias").body
-    actions = [
-        {"add": {"index": name, "alias": layout.alias}}
-        for name, one in found.items()
-        if layout.alias not in one["aliases"]
-    ]
+    every: dict[str, Any] = {}
+    for kind in layout.aliases:
+        every |= connection.request("GET", f"/{quote(layout.every(kind), safe='*')}/_alias").body
+    outside = _outside(layout, every)
+    actions = [{"add": {"index": name, "alias": alias}} for name, alias in outside.items()]
     if actions:
         connection.request("POST", "/_aliases", {"actions": actions})
