@@ -34,7 +34,8 @@ GIVE_PATHS = 'Start the run with {"paths": ["/archive/2022.warc.gz", …]}: WARC
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`batches` are the feeds' URLs. `name` is the Airflow run's, <DAG>/<run>. `whole_day`: the run closes its day and reports on all that landed in it."""
+    """`batches` are the feeds' URLs. `name` is the Airflow run's, <DAG>/<run>. `whole_day`: the run closes its day and
+    reports on all that landed in it."""
 
     run: Run
     why: str = ""
