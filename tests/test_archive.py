@@ -753,10 +753,16 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
     (tmp_path / "x.warc.gz").write_bytes(warc())
     (tmp_path / "y.jsonl").write_text('{"id": 1, "text": "x"}\n')
-    (tmp_path / "broken.warc.gz").write_bytes(b"")
-    folder, first, second = archive.sources([str(tmp_path)])
-    assert (folder.kind, first.kind, second.kind) == ("folder", "warc", "lines")
-    assert [Path(name).name for name in folder.skipped] == ["b_files", "photo.jpg", "broken.warc.gz"]
+    (tmp_path / "z.jsonl.gz").write_bytes(gzip.compress(b"\n"))
+    (tmp_path / "broken.warc.gz").write_bytes(b"rubbish")
+    folder, first, second, third = archive.sources([str(tmp_path)])
+    assert (folder.kind, first.kind, second.kind, third.kind) == ("folder", "warc", "lines", "empty")
+    assert [Path(file.path).name for file in folder.skipped] == ["broken.warc.gz", "b_files", "photo.jpg"]
+    assert folder.skipped[0].why.startswith("skipped, it holds no WARC record; expected a WARC file. It is damaged")
+    assert [(Path(file.path).name, file.why) for file in third.skipped] == [
+        ("z.jsonl.gz", "is empty, there is nothing to read")
+    ]
+    assert list(archive.read(third)) == []
     read = list(archive.read(folder))
     assert [Path(item.where).name for item in read] == ["a.TXT", "b.html", "c.htm"]
     assert read[-1].done == folder.size
@@ -846,6 +852,31 @@ def test_paths_that_hold_nothing(tmp_path: Path) -> None:
     for path in (tmp_path / "empty", tmp_path / "missing", Path("/dev/null")):
         with pytest.raises(NotAnArchive, match="expected"):
             archive.sources([str(path)])
+
+
+EMPTY = {"a.jsonl": b"", "b.jsonl.gz": gzip.compress(b""), "c.warc.gz": b"", "d.jsonl": b" \n", "e.txt": b""}
+
+
+def test_what_is_empty_is_named_beside_others_and_refused_alone(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in EMPTY]
+    for path in paths:
+        path.write_bytes(EMPTY[path.name])
+        with pytest.raises(NotAnArchive, match=r"is empty; expected .* See whether what writes it came to its end"):
+            archive.sources([str(path)])
+    with pytest.raises(NotAnArchive, match="is empty, and 4 more as well; expected"):
+        archive.sources([*map(str, paths)])
+    good = tmp_path / "good.jsonl"
+    good.write_text('{"id": 1, "text": "x"}\n')
+    assert [source.kind for source in archive.sources([*map(str, paths), str(good)])] == ["empty"] * 5 + ["lines"]
+
+
+def test_a_folder_of_broken_archives_says_what_is_wrong_with_them(tmp_path: Path) -> None:
+    (tmp_path / "a.warc.gz").write_bytes(b"<html>busy</html>")
+    with pytest.raises(NotAnArchive) as caught:
+        archive.sources([str(tmp_path)])
+    assert str(caught.value).startswith(
+        f"{tmp_path}/a.warc.gz: holds no WARC record; expected a WARC file. It is damaged"
+    )
 
 
 # size

@@ -939,6 +939,25 @@ def test_what_is_no_archive_is_named_in_one_sentence(home: Home, tmp_path: Path)
         assert name in ran.err
 
 
+def test_an_empty_archive_costs_the_others_nothing(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    empty, good, broken = folder / "empty.jsonl", folder / "good.jsonl", folder / "broken.warc.gz"
+    empty.write_bytes(b"")
+    good.write_text(line(id="1", text="Text."))
+    broken.write_bytes(b"not found")
+    ran = home("backfill", str(empty), str(good), "--json")
+    assert (ran.json()["entries"], ran.json()["notes"]) == (1, [f"{empty}: is empty, there is nothing to read"])
+    assert ran.err == f"{empty}: is empty, there is nothing to read\n"
+    assert f"{empty}: is empty" in home("report").out
+    ran = home("backfill", str(folder), "--json")
+    assert ran.json()["entries"] == 1
+    assert f"{broken}: skipped, it holds no WARC record; expected a WARC file. It is damaged, or another" in ran.err
+    ran = home("backfill", str(empty), code=2)
+    one_sentence(ran.err)
+    assert "empty.jsonl: is empty" in ran.err
+
+
 def test_settings_that_are_wrong_are_named(tmp_path: Path) -> None:
     for name, value in (
         ("SITREP_ALLOW_ADDRESSES", "here"),

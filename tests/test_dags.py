@@ -212,6 +212,12 @@ def test_a_backfill_run_replays_its_day_and_takes_the_archive_of_that_day(
     assert "a backfill run replays" in report["notes"][0]
     empty = plans.daily(opened, "sitrep_daily/b2", asked(started, backfill=True), DAY - DAYS)
     assert work_off(opened, empty)["notes"][-1] == "nothing landed on 2026-03-08"
+    (tmp_path / "2026-03-07.jsonl").write_text("\n")
+    empty = plans.daily(opened, "sitrep_daily/b3", asked(started, backfill=True), DAY - 2 * DAYS)
+    assert work_off(opened, empty)["notes"][-2:] == [
+        f"{tmp_path}/2026-03-07.jsonl: is empty, there is nothing to read",
+        "nothing landed on 2026-03-07",
+    ]
     assert len(server.requests) == polls  # nothing was fetched
     opened.close()
 

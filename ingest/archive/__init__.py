@@ -21,9 +21,9 @@ from pathlib import Path
 from ingest.archive.lines import read_lines
 from ingest.archive.objects import decode_line
 from ingest.archive.pages import decode_file, read_folder
-from ingest.archive.places import files, sources
+from ingest.archive.places import files, look, sources
 from ingest.archive.records import decode_record
-from ingest.archive.shapes import HEAD_MAX, LINE_MAX, RECORD_MAX, UNCHANGED, Raw, Refused, Source, Unfit
+from ingest.archive.shapes import HEAD_MAX, LINE_MAX, RECORD_MAX, UNCHANGED, Raw, Refused, Skipped, Source, Unfit
 from ingest.archive.warc import read_warc
 from ingest.errors import NotAnArchive
 from ingest.models import Capture, Line, Rejection
@@ -34,11 +34,13 @@ __all__ = [
     "UNCHANGED",
     "Raw",
     "Refused",
+    "Skipped",
     "Source",
     "address",
     "decode",
     "files",
     "landed",
+    "look",
     "read",
     "sources",
 ]
@@ -49,11 +51,15 @@ def read(source: Source, start: int = 0) -> Iterator[Raw | Refused]:
 
     Damage inside comes as `Refused`. Raises NotAnArchive where the source is gone.
     """
-    readers = {"warc": read_warc, "lines": read_lines, "folder": read_folder}
+    readers = {"warc": read_warc, "lines": read_lines, "folder": read_folder, "empty": _read_nothing}
     try:
         yield from readers[source.kind](source, start)
     except FileNotFoundError as error:
         raise NotAnArchive("is gone", subject=source.path) from error
+
+
+def _read_nothing(_source: Source, _start: int) -> Iterator[Raw | Refused]:
+    return iter(())
 
 
 def decode(raw: Raw, *, now: datetime, trusted: bool = False) -> Capture | Line | Rejection | None:

@@ -128,10 +128,13 @@ def backfill(
     crew.get_ready()
     parts: list[str] = []
     for source in sources:
+        if source.kind == "empty":
+            continue
         fresh = digest_archive(pipe, run, source, workers=workers, progress=progress)
         publish(pipe, fresh, run=run.id, progress=progress)
         parts += fresh
-    return report(pipe, run, parts, notes=skipped_files(sources)), named(pipe, parts)
+    skipped = skipped_files(sources)
+    return report(pipe, run, parts, notes=skipped), [*skipped, *named(pipe, parts)]
 
 
 def digest_archive(
@@ -149,7 +152,8 @@ def digest_archive(
 
 
 def skipped_files(sources: Iterable[archive.Source]) -> list[str]:
-    return [f"{path}: skipped, no page and no archive" for source in sources for path in source.skipped]
+    """What is not read, and why, a line each."""
+    return [f"{file.path}: {file.why}" for source in sources for file in source.skipped]
 
 
 def _content(source: archive.Source, progress: Progress) -> str:

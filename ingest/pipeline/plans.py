@@ -63,8 +63,9 @@ def daily(pipe: Pipe, name: str, asked: Asked, day: date) -> Plan:
         if fetches:
             polls = jobs.choose(pipe, pipe.feeds(), everything=True, now=asked.started)
             return _polls(run, polls, why=why, whole_day=asked.interval_end is not None)
-        archives = jobs.archive_of(pipe, day) if asked.backfill else []
-        return Plan(run, f"{day}: {why}", replays=True, archives=archives)
+        kept_by_day = jobs.archive_of(pipe, day) if asked.backfill else []
+        found = [source for path in kept_by_day for source in archive.look(path)]
+        return Plan(run, f"{day}: {why}", replays=True, archives=_full(found), notes=jobs.skipped_files(found))
 
     return _kept(pipe, run, name, decide)
 
@@ -80,8 +81,12 @@ def backfill(pipe: Pipe, name: str, started: datetime, paths: Any) -> Plan:
         raise UsageError("is not an absolute path", subject=relative[0], advice=GIVE_PATHS)
     found = archive.sources(paths)
     run = runs.start("archive", now=started, name=name)
-    plan = Plan(run, archives=[source.path for source in found], notes=jobs.skipped_files(found))
+    plan = Plan(run, archives=_full(found), notes=jobs.skipped_files(found))
     return _kept(pipe, run, name, lambda: plan)
+
+
+def _full(found: Iterable[archive.Source]) -> list[str]:
+    return [source.path for source in found if source.kind != "empty"]
 
 
 def _polls(run: Run, polls: Polls, *, why: str = "", whole_day: bool = False) -> Plan:
