@@ -171,7 +171,7 @@ class Dropped:
 @dataclass(frozen=True, slots=True)
 class Line:
     """One object of a JSON Lines archive, or one saved file of text, its fields checked for type; `dropped` are those
-    that are of another."""
+    that are of another. `number` counts the lines of its file from 1."""
 
     guid: str | None
     url: str | None
@@ -185,6 +185,7 @@ class Line:
     first_seen: datetime | None
     where: str = ""
     dropped: tuple[Dropped, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

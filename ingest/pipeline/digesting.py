@@ -220,7 +220,7 @@ class _Writer:
                     "now": dates.iso(self.job.now),
                 },
                 data=raw.data,
-                url=url,
+                url=url and addresses.shown(url),
                 source=addresses.site(url),
                 run=self.job.run,
             )

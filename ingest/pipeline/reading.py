@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
@@ -140,8 +140,8 @@ class _Reader:
             yield from self._landed(decoded) if self.job.trusted else self._foreign(decoded)
 
     def _line(self, line: Line) -> Iterator[Result]:
-        entry, dropped = _entry_of_line(line, self.job.now)
-        story = self.told(entry)
+        entry, first_seen, dropped = _entry_of_line(line, self.job.now)
+        story = self.told(entry, first_seen=first_seen)
         yield story
         if isinstance(story, Content):
             yield from dropped
@@ -279,8 +279,8 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _entry_of_line(line: Line, now: datetime) -> tuple[Entry, list[Dropped]]:
-    """The entry, and what of the line it is kept without."""
+def _entry_of_line(line: Line, now: datetime) -> tuple[Entry, datetime, list[Dropped]]:
+    """The entry, when it was first seen, and what of the line it is kept without."""
     url = addresses.absolute(line.url) if line.url else None
     published = dates.read(line.published, captured=None) if line.published else None
     seen = line.first_seen if line.first_seen and line.first_seen <= now + dates.AHEAD else None
@@ -302,13 +302,22 @@ def _entry_of_line(line: Line, now: datetime) -> tuple[Entry, list[Dropped]]:
         language=line.language,
         source=line.source,
         feed=None,
-        captured=seen or now,
+        captured=_captured(line, seen, now),
         text_from=TextFrom.PAGE,
         charset="utf-8",
         where=line.where,
         id_by="address" if url else "guid" if line.guid else "content",
     )
-    return entry, [*line.dropped, *(Dropped(name, f"`{name}`: {why}", line.where) for name, why in lost.items() if why)]
+    dropped = [Dropped(name, f"`{name}`: {why}", line.where) for name, why in lost.items() if why]
+    return entry, seen or now, [*line.dropped, *dropped]
+
+
+def _captured(line: Line, seen: datetime | None, now: datetime) -> datetime:
+    """A microsecond a line later than the time that is stated, or that of the run: of two lines that tell a story in
+    two ways at the same time, the one further down in the file is the newer, whoever digests it and when."""
+    if seen is None:
+        return now + timedelta(microseconds=line.number)
+    return seen if seen.microsecond else seen + timedelta(microseconds=min(line.number, 999_999))
 
 
 def _entry_of_page(capture: Capture) -> Entry:

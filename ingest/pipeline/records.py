@@ -23,6 +23,7 @@ def hit(found: Hit) -> Record:
         "snippet": found.snippet,
         "marks": marks,
         "copies": found.copies,
+        "outlets": found.outlets,
     }
 
 

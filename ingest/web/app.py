@@ -14,14 +14,22 @@ from starlette.types import ASGIApp
 
 from ingest import __version__
 from ingest.errors import SitrepError
-from ingest.web import feeds, login, rendering, runs, search, story, topics
+from ingest.web import chart, downloads, feeds, login, rendering, runs, search, story, topics
 from ingest.web.access import Access
 from ingest.web.headers import Headers, KnownHosts
 from ingest.web.window import Window
 
 # Each module has a `pages` (HTML and downloads) and may have an `api` (JSON). A new page is one more name here.
-PAGES: Sequence[APIRouter] = (search.pages, story.pages, feeds.pages, runs.pages, topics.pages)
-API: Sequence[APIRouter] = (search.api, story.api, feeds.api, runs.api, topics.api)
+PAGES: Sequence[APIRouter] = (
+    search.pages,
+    chart.pages,
+    downloads.pages,
+    story.pages,
+    feeds.pages,
+    runs.pages,
+    topics.pages,
+)
+API: Sequence[APIRouter] = (search.api, chart.api, story.api, feeds.api, runs.api, topics.api)
 WRITING_PAGES: Sequence[APIRouter] = (feeds.writing_pages,)
 WRITING_API: Sequence[APIRouter] = (feeds.writing_api,)
 VERSIONS = ("/api/v1", "/api")  # the second is the first, for scripts that want whatever is current
