@@ -1,8 +1,8 @@
 """A real Chromium for the tests, and the window served to it.
 
 The browser is the system's (Debian's package `chromium`); SITREP_TEST_CHROMIUM names another. Where there is none it is
-installed in CI, as root (conftest); elsewhere its tests are skipped, loudly. A violation of the content security policy, an error
-on the console and an exception in a script fail the test in which they happened.
+installed in CI, as root (conftest); elsewhere its tests are skipped, loudly. A violation of the content security
+policy, an error on the console and an exception in a script fail the test in which they happened.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # What CI's machine lacks and a desktop has comes along: fonts for every script that news is written in.
 PACKAGES = ("chromium", "fonts-noto-core", "fonts-noto-cjk")
-TOLD = "() => document.addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective))"
 
 
 def chromium() -> str:
