@@ -12,13 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from ingest import addresses, dates
+
+if TYPE_CHECKING:  # a search needs no arrays, and would wait twice as long for its answer
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Outcome(StrEnum):
@@ -171,7 +173,7 @@ class Dropped:
 @dataclass(frozen=True, slots=True)
 class Line:
     """One object of a JSON Lines archive, or one saved file of text, its fields checked for type; `dropped` are those
-    that are of another."""
+    that are of another. `number` counts the lines of its file from 1."""
 
     guid: str | None
     url: str | None
@@ -185,6 +187,7 @@ class Line:
     first_seen: datetime | None
     where: str = ""
     dropped: tuple[Dropped, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -570,6 +573,8 @@ class Window:
     @classmethod
     def of(cls, stories: Iterable[tuple[str, int, Fingerprint]]) -> Window:
         """These stories (id, instant, fingerprint), put in order."""
+        import numpy as np
+
         rows = sorted(stories, key=lambda row: (row[1], row[0]))
         samples = [print_.shingles for _, _, print_ in rows]
         return cls(

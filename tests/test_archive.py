@@ -554,7 +554,7 @@ def test_a_line_with_everything() -> None:
     )  # fmt: skip
     assert got == Line(
         "17", "https://n.example/1", "T", "<p>words", "words", "2022-05-24T10:00:00+03:00", "n.example", "en",
-        ("A", "B"), datetime(2022, 5, 24, 9, tzinfo=UTC), "x.jsonl line 7",
+        ("A", "B"), datetime(2022, 5, 24, 9, tzinfo=UTC), "x.jsonl line 7", number=7,
     )  # fmt: skip
 
 

@@ -1045,6 +1045,21 @@ def test_help_and_completion_load_nothing_heavy(home: Home) -> None:
     assert out.splitlines()[-1] == "[]"
 
 
+def test_a_search_and_a_backfill_load_what_they_need_and_no_more(read: Read) -> None:
+    code = (
+        "import sys; from ingest.command_line import main; sys.argv = ['sitrep', 'search', '--topic', 'aid']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "slow = {'numpy', 'yaml', 'trafilatura', 'bs4', 'lxml', 'feedparser', 'fsspec', 'ingest.clean', 'ingest.landing'}\n"
+        "print(sorted(slow & set(sys.modules)))\n"
+        "from ingest.pipeline import jobs\n"
+        "slow = {'trafilatura', 'bs4', 'feedparser', 'charset_normalizer', 'ingest.clean', 'ingest.pipeline.reading'}\n"
+        "print(sorted(slow & set(sys.modules)))"
+    )
+    out = subprocess.check_output([sys.executable, "-c", code], text=True, env=read.home.environment)
+    assert out.splitlines()[-2:] == ["[]", "[]"]
+
+
 # --- a terminal -----------------------------------------------------------------------------------------------------
 def on_a_terminal(home: Home, *arguments: str, columns: int = 80, interrupt: bytes = b"") -> tuple[int, str, str]:
     """Run it with stderr and stdin on a pseudo terminal, stdout on another: exit code, stdout, stderr."""

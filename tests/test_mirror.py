@@ -129,8 +129,16 @@ def test_how_long_a_feed_was_silent_does_not_depend_on_when_it_is_shown(
         ("run-1", "c"): 0, ("run-2.5", "c"): 1.5, ("run-3", "c"): 0,
     }  # fmt: skip
     assert silence(client) == expected
+    latest = shown(client, "sitrep-runs", query={"term": {"level": "latest"}})
+    assert {each["title"]: each["run"] for each in latest} == {"a": "run-4", "b": "run-4", "c": "run-3"}
+    assert {each["title"]: each["last_new"][:10] for each in latest} == {
+        "a": "2022-05-27", "b": "2022-05-24", "c": "2022-05-27",
+    }  # fmt: skip
     store.mirror.reports(reversed(told))
     assert silence(client) == expected
+    store.mirror.reports([told[1]])
+    assert silence(client) == expected
+    assert shown(client, "sitrep-runs", query={"term": {"level": "latest"}}) == latest
 
 
 def test_a_report_comes_back_from_its_file() -> None:
@@ -154,6 +162,17 @@ def test_items_are_shown_until_they_are_gone(store: ElasticStore, client: Elasti
     assert (left["id"], left["reason"], left["url"], left["run"], left["size"]) == (
         "1", "hang", "https://n.example/1", "r", 7,
     )  # fmt: skip
+
+
+def test_tokens_of_feeds_are_shown_nowhere(store: ElasticStore, client: Elasticsearch) -> None:
+    secret = "https://n.example/feed?token=hush&page=2"
+    told = replace(feed_report("a", 1), url=secret)
+    store.mirror.reports([run_report(0, told)])
+    store.mirror.quarantine([replace(item("1"), feed=secret, url=secret)])
+    written = [*shown(client, "sitrep-runs"), *shown(client, "sitrep-quarantine")]
+    assert len(written) == 4
+    assert "hush" not in str(written)
+    assert "page=2" in str(written)
 
 
 def landed(pipe: Pipe, path: str, *stories: Content) -> str:
@@ -283,7 +302,7 @@ def test_the_keys_suffice(elasticsearch_url: str, client: Elasticsearch) -> None
     client.indices.refresh(index=f"{prefix}*")
     reader = client.options(api_key=keys["reader"])
     counts = {alias: reader.count(index=f"{prefix}{alias}")["count"] for alias in Layout().aliases.values()}
-    assert counts == {"stories": 1, "revisions": 1, "sitrep-runs": 2, "sitrep-quarantine": 1}
+    assert counts == {"stories": 1, "revisions": 1, "sitrep-runs": 3, "sitrep-quarantine": 1}
     for each in keyed.values():
         each.close()
     wipe(client, prefix, whole=True)

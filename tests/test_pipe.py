@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ingest import dates
 from ingest.fetch import reasons
 from ingest.models import Feed, FullText, Outcome, RunReport
 from ingest.pipeline import jobs, runs
@@ -292,3 +294,48 @@ def test_landing_keeps_every_response(pipe: Pipe, server: FaultServer) -> None:
 def test_outcomes_are_a_closed_list() -> None:
     names = "indexed duplicate revised recleaned retagged unchanged rejected quarantined"
     assert [str(outcome) for outcome in Outcome] == names.split()
+
+
+def told(path: Path, *texts: tuple[str, str], **more: str) -> str:
+    """An archive of lines, each of an address and a text, with others between them."""
+    rows = []
+    for number, (url, text) in enumerate(texts):
+        rows.append({"url": url, "title": "Bridge", "text": text, **more})
+        rows += [{"id": f"{path.name} {number} {n}", "text": f"Other story {number} {n}."} for n in range(70)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return str(path)
+
+
+@pytest.mark.parametrize("more", [{}, {"first_seen": "2022-05-24"}, {"first_seen": "2022-05-24T10:00:00Z"}])
+def test_of_lines_that_state_the_same_time_the_last_is_current(
+    settings: Settings, tmp_path: Path, more: dict[str, str]
+) -> None:
+    url, texts = "https://a.example/1", [" ".join(BRIDGE[: n + 1]) for n in (2, 0, 1)]
+    for number, order in enumerate((texts, texts[::-1], [texts[0], texts[1], texts[0]])):
+        pipe = Pipe(replace(settings, home=tmp_path / str(number), landing=str(tmp_path / str(number) / "landing")))
+        path = told(tmp_path / f"{number}.jsonl", *((url, text) for text in order), **more)
+        report, _ = jobs.backfill(pipe, runs.start("archive"), [path], workers=2)
+        (shown,) = (story for story in stories(pipe) if story["url"] == url)
+        assert (shown["text"], shown["revision"]) == (order[-1], len(set(order)))
+        assert shown["first_seen"] == (
+            dates.iso(dates.instant(more["first_seen"])) if more else dates.iso(report.started)
+        )
+        before = state(pipe)
+        jobs.backfill(pipe, runs.start("archive"), [path], workers=1)
+        assert state(pipe) == before
+        pipe.close()
+
+
+def test_which_file_comes_first_does_not_matter(settings: Settings, tmp_path: Path) -> None:
+    url = "https://a.example/1"
+    one = told(tmp_path / "one.jsonl", (url, BRIDGE[0]), (url, BRIDGE[1]))
+    two = told(tmp_path / "two.jsonl", (url, BRIDGE[2]))
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    shown = []
+    for number, order in enumerate(([one, two], [two, one])):
+        pipe = Pipe(replace(settings, home=tmp_path / str(number), landing=str(tmp_path / str(number) / "landing")))
+        jobs.backfill(pipe, runs.start("archive", now=now), order, workers=2)
+        shown.append([{**story, "indexed": None} for story in stories(pipe)])
+        pipe.close()
+    assert shown[0] == shown[1]
+    assert [story["text"] for story in shown[0] if story["url"] == url] == [BRIDGE[1]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from ingest.pipeline import jobs, runs
 from ingest.pipeline.pipe import opened
 from ingest.settings import Settings
+from ingest.store import Query
 from ingest.web.access import Access, alone
 from ingest.web.app import create_app
 from ingest.web.window import Window
@@ -28,6 +30,20 @@ def filled(settings: Settings, *archives: Path) -> Settings:
         for path in archives or (ARCHIVE,):
             jobs.backfill(pipe, runs.start("archive"), [str(path)])
     return settings
+
+
+def years_before(settings: Settings, folder: Path, years: int = 12) -> Path:
+    """The stories of a store as an archive of so many years before. Elasticsearch keeps those before 2015 in an index a
+    year: making one a month takes a minute here."""
+    path = folder / "before.jsonl"
+    with opened(settings) as pipe, path.open("w") as file:
+        for story in pipe.store.export(Query()):
+            told = story.to_json()
+            line = {name: told[name] for name in ("url", "title", "text", "source", "language", "authors")}
+            if told["published"]:
+                line["published"] = f"{int(told['published'][:4]) - years}{told['published'][4:]}"
+            file.write(json.dumps(line) + "\n")
+    return path
 
 
 def application(settings: Settings, access: Access | None = None, **changes: Any) -> FastAPI:

@@ -52,6 +52,7 @@ def decode_line(raw: Raw) -> Line | Rejection:
         first_seen=first_seen,
         where=raw.where,
         dropped=tuple(dropped),
+        number=int(number) if number.isdecimal() else 0,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,11 +16,11 @@ from ingest.errors import NotAnArchive
 from ingest.models import Feed, FeedReport, FeedState, RunReport
 from ingest.pipeline import runs
 from ingest.pipeline import workers as crew
+from ingest.pipeline.batches import Job
 from ingest.pipeline.digesting import digest
 from ingest.pipeline.fetching import PAGE_BUDGET, fetch
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
-from ingest.pipeline.publishing import publish
-from ingest.pipeline.reading import Job
+from ingest.pipeline.publishing import is_set_aside, publish
 from ingest.pipeline.reporting import report
 from ingest.pipeline.runs import Run
 
@@ -91,16 +91,29 @@ def landed(pipe: Pipe, day: date) -> list[str]:
 
 
 def left_over(pipe: Pipe, run: Run) -> list[str]:
-    """The landing files of the run's day and the day before that are not published to their end."""
-    files = [path for day in (run.day - DAY, run.day) for path in landed(pipe, day)]
-    return [path for path in files if not _is_published(pipe, runs.stories_of(path))]
+    """The landing files of the run's day and the day before that are not published to their end. What was set aside for
+    failing again and again is not among them."""
+    left: list[str] = []
+    for day in (run.day - DAY, run.day):
+        parts = pipe.landing.parts(f"stories/captures/{day}/")
+        booked = {path for path, booking in pipe.store.bookings(parts).items() if booking.complete}
+        by_file: dict[str, list[str]] = defaultdict(list)
+        for path in parts:
+            by_file[path.rpartition("/")[0]].append(path)
+        left += [file for file in landed(pipe, day) if not _is_done(pipe, by_file[runs.stories_of(file)], booked)]
+    return left
 
 
-def _is_published(pipe: Pipe, prefix: str) -> bool:
-    parts = pipe.landing.parts(prefix + "/")
-    bookings = pipe.store.bookings(parts)
+def left_by_polls(pipe: Pipe, run: Run) -> list[str]:
+    """Those of the `left_over` that polls fetched: they run one after the other, so what another one left is nobody's
+    any more. A daily run may be at its own at this moment."""
+    return [path for path in left_over(pipe, run) if "-poll-" in runs.owner(path) and runs.owner(path) != run.id]
+
+
+def _is_done(pipe: Pipe, parts: Sequence[str], booked: Collection[str]) -> bool:
+    """Whether these are all parts of a landing file, and each is in the store or was set aside."""
     whole = bool(parts) and bool(pipe.landing.part(parts[-1]).header["last"])
-    return whole and all(part in bookings and bookings[part].complete for part in parts)
+    return whole and all(path in booked or is_set_aside(pipe, path) for path in parts)
 
 
 def digest_landings(

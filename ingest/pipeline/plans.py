@@ -127,9 +127,12 @@ def fetch_batch(pipe: Pipe, run: Run, number: int, *, progress: Progress = silen
 
 
 def close(pipe: Pipe, run: Run, fetched: Iterable[str]) -> list[list[Work]]:
-    """Close the day where the run is to, and give what it digests, in shares for as many tasks."""
+    """Close the day where the run is to, and give what it digests, in shares for as many tasks. A poll takes what polls
+    before it landed and did not bring to its end: their feeds will not tell it again."""
     plan = plan_of(pipe, run)
     landings = list(fetched)
+    if run.kind == "poll":
+        landings += jobs.left_by_polls(pipe, run)
     if plan.whole_day or plan.replays:
         landings = jobs.landed(pipe, run.day)
     if plan.whole_day:

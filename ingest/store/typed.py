@@ -70,6 +70,22 @@ def read(text: str) -> Typed:
     return Typed(tuple(clauses[:MOST_CLAUSES]), hopeless=bool(text.strip()) and not clauses)
 
 
+def refused(text: str) -> str:
+    """Why a text is more than can be asked, for people; empty where it is not. `read` cuts it."""
+    if len(text) > LONGEST_TYPED:
+        return f"A search takes at most {LONGEST_TYPED} characters; this one has {len(text):,d}."
+    parts = sum(1 for _ in _CLAUSE.finditer(text.translate(_QUOTES)))
+    if parts > MOST_CLAUSES:
+        return f"A search takes at most {MOST_CLAUSES} words and phrases; this one has {parts}."
+    return ""
+
+
+def marks(text: str, clauses: Iterable[Clause]) -> tuple[tuple[int, int], ...]:
+    """Where clauses stand in a text, as spans that do not overlap; of a long one in its first 200,000 characters."""
+    found = list(words(text[:_MARKED]))
+    return _merged((found[first].start, found[last].end) for first, last, _ in _matches(found, tuple(clauses)))
+
+
 def _clause(match: re.Match[str]) -> Clause | None:
     typed = match["word"] if match["phrase"] is None else match["phrase"]
     prefix = match["word"] is not None and typed.endswith("*")

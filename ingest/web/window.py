@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingest import settings as configuration
 from ingest.pipeline.pipe import Pipe
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ingest.settings import Settings
     from ingest.store import Store
 
+T = TypeVar("T")
 ASKED_AGAIN = 30.0  # seconds after which the settings are read anew: somebody may have changed Airflow's connection
 
 
@@ -29,6 +30,8 @@ class Window:
         self._lock = threading.Lock()
         self._pipe: Pipe | None = None
         self._asked = 0.0
+        self._kept: dict[str, tuple[Pipe, float, Any]] = {}
+        self._remembering = threading.RLock()
 
     @property
     def pipe(self) -> Pipe:
@@ -56,6 +59,16 @@ class Window:
     def landing(self) -> Landing:
         """Raises LandingFault and UsageError."""
         return self.pipe.landing
+
+    def remembered(self, name: str, seconds: float, make: Callable[[], T]) -> T:
+        """What `make` gives, for so many seconds: for what costs more than a page may and changes slowly."""
+        pipe = self.pipe
+        with self._remembering:
+            kept = self._kept.get(name)
+            if kept is None or kept[0] is not pipe or time.monotonic() - kept[1] > seconds:
+                kept = self._kept[name] = pipe, time.monotonic(), make()
+        value: T = kept[2]
+        return value
 
     def close(self) -> None:
         """The next request opens it again."""

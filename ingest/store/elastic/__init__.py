@@ -68,6 +68,10 @@ class ElasticStore(Store):
         """New keys by what they are for; see checking.grant."""
         return checking.grant(self._wire, self._layout)
 
+    def keep_key(self, purpose: str, key: str) -> str:
+        """`key` with the rights of this release, or a new one; see checking.keep_key."""
+        return checking.keep_key(self._wire, self._layout, purpose, key)
+
     def setup(self) -> None:
         """Put this release's templates and the aliases there, and the older versions of stories that are missing."""
         checking.setup(self._wire, self._layout)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -146,15 +148,13 @@ def _shards(connection: Connection, layout: Layout) -> Iterator[Finding]:
     yield Finding(left > 24, f"{told}: there is room for {left} more", "Add nodes, or take fewer shards or replicas.")
 
 
-def grant(connection: Connection, layout: Layout) -> dict[str, str]:
-    """Keys with no more rights than their work needs, in the form in which SITREP_ELASTICSEARCH_API_KEY takes them: of
-    the writer (it reads windows and ids as well), of set-up, of a reader. Raises StoreGone where ours may not make
-    keys. A key can be shown once only."""
+def rights(layout: Layout) -> dict[str, Any]:
+    """What each key may do, by what it is for, and no more than that needs; the writer reads windows and ids too."""
     months = [f"{layout.prefix}{kind}-v*-*" for kind in (*definitions.MONTHLY, "sitrep")]
     aliases = list(layout.aliases.values())
     shown = [f"{layout.prefix}{kind}-v*-*" for kind in ("stories", "revisions")]
     small = [f"{layout.prefix}sitrep-v*-{kind}" for kind in ("control", "runs", "quarantine")]
-    asked = {
+    return {
         "writer": {"cluster": ["monitor"], "indices": [{"names": months, "privileges": list(WRITES)}]},
         "setup": {
             "cluster": ["monitor", "manage_index_templates"],
@@ -165,11 +165,43 @@ def grant(connection: Connection, layout: Layout) -> dict[str, str]:
             "indices": [{"names": [*aliases, *shown, *small], "privileges": ["read", "view_index_metadata"]}],
         },
     }
-    made = {}
-    for name, rights in asked.items():
-        body = {"name": f"{layout.prefix}sitrep-{name}", "role_descriptors": {f"sitrep-{name}": rights}}
-        made[name] = str(connection.request("POST", "/_security/api_key", body).body["encoded"])
-    return made
+
+
+def grant(connection: Connection, layout: Layout) -> dict[str, str]:
+    """New keys, one for each of `rights`, in the form in which SITREP_ELASTICSEARCH_API_KEY takes them. Raises
+    StoreGone where ours may not make keys. A key can be shown once only."""
+    return {purpose: _made(connection, layout, purpose) for purpose in rights(layout)}
+
+
+def keep_key(connection: Connection, layout: Layout, purpose: str, key: str) -> str:
+    """`key` where the cluster still takes it, with the rights of this release whatever it had; else a new one, and
+    others of its name that we made are no longer taken. Raises StoreGone."""
+    if key and _is_taken(connection, key):
+        path = f"/_security/api_key/{quote(_ident(key))}"
+        asked = {"role_descriptors": {f"sitrep-{purpose}": rights(layout)[purpose]}}
+        if connection.request("PUT", path, asked, allow=(400, 404)).status == 200:
+            return key
+    connection.request("DELETE", "/_security/api_key", {"name": _name(layout, purpose), "owner": True}, allow=(404,))
+    return _made(connection, layout, purpose)
+
+
+def _made(connection: Connection, layout: Layout, purpose: str) -> str:
+    body = {"name": _name(layout, purpose), "role_descriptors": {f"sitrep-{purpose}": rights(layout)[purpose]}}
+    return str(connection.request("POST", "/_security/api_key", body).body["encoded"])
+
+
+def _name(layout: Layout, purpose: str) -> str:
+    return f"{layout.prefix}sitrep-{purpose}"
+
+
+def _is_taken(connection: Connection, key: str) -> bool:
+    with closing(Connection(replace(connection.server, api_key=key, user="", password=""))) as other:
+        return other.request("GET", "/_security/_authenticate", allow=(400, 401)).status == 200
+
+
+def _ident(key: str) -> str:
+    """The key's name for the server: what stands before the colon."""
+    return base64.b64decode(key).decode().partition(":")[0]
 
 
 def setup(connection: Connection, layout: Layout) -> None:

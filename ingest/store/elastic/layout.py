@@ -159,7 +159,7 @@ _SMALL: dict[str, dict[str, Any]] = {
         "counts": _KEPT,
         "reasons": _KEPT,
     },
-    # what stands in files, for Kibana (see mirror.py); a document for a run, each of its feeds, each of its reasons
+    # what stands in files, for Kibana: see mirror.py
     "runs": {
         "level": _keyword(),
         "run": _keyword(),
@@ -179,6 +179,7 @@ _SMALL: dict[str, dict[str, Any]] = {
         "count": _LONG,
         "gap": _BOOLEAN,
         "truncated": _BOOLEAN,
+        "last_new": _DATE,
         "silent_s": _LONG,
     },
     "quarantine": {

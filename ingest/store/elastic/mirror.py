@@ -1,17 +1,21 @@
 """Run reports and quarantine for Kibana, each kind in an index of its own (layout.py has the fields).
 
-A report becomes one document for the run, one for each of its feeds that was polled or could not be, and one for each
-reason for which something was rejected or quarantined; `level` says which. `silent_s` of a feed is how long before the
-run's start it last brought a story that was new, counted from its first poll where it never did.
+A report becomes documents of several levels: one for the run ("run"), one for each of its feeds that was polled or
+could not be ("feed"), and one for each reason for which something was rejected or quarantined ("reason"). What the last
+run said of each feed stands once more ("latest"), one document a feed: that is how to find what is silent now.
+
+`last_new` of a feed is when it last brought a story that was new, its first poll where it never did; `silent_s` is how
+long before the run's start that was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
-from ingest import dates
+from ingest import addresses, dates
 from ingest.models import FeedReport, Outcome, Quarantined, RunReport
 from ingest.store.elastic import documents
 from ingest.store.elastic.bulk import Action, action, deliver
@@ -24,6 +28,15 @@ NEW = (Outcome.INDEXED, Outcome.DUPLICATE)
 ASKED = 5000  # feeds in one request
 
 
+@dataclass(slots=True)
+class _Heard:
+    """Of a feed, in seconds since 1970: when it last brought something new (else was first polled), as far as it is
+    known at that moment, and when it was last reported on at all."""
+
+    new: int | None = None
+    last: int = 0
+
+
 class ElasticMirror:
     """See `store.Mirror`. Raises StoreGone."""
 
@@ -33,36 +46,42 @@ class ElasticMirror:
         self._quarantine = layout.small("quarantine")
 
     def reports(self, reports: Iterable[RunReport]) -> Mapping[str, str]:
-        ordered = sorted(reports, key=lambda report: (report.started, report.run))
+        ordered = sorted(map(_without_tokens, reports), key=lambda report: (report.started, report.run))
         return self._show(self._runs, self._told(ordered)) if ordered else {}
 
     def _told(self, ordered: list[RunReport]) -> Iterator[Action]:
-        heard = self._heard({feed.url for report in ordered for feed in report.feeds}, ordered[0].started)
+        polled = {feed.url for report in ordered for feed in report.feeds if feed.status != NOT_POLLED}
+        heard = self._heard(polled, ordered[0].started)
         for report in ordered:
             for name, document in _report_documents(report, heard):
                 key = (report.run, " ".join(filter(None, name)))
-                yield action("index", key, self._runs, documents.digest(report.run, *name), document)
+                run = () if name[0] == "latest" else (report.run,)
+                yield action("index", key, self._runs, documents.digest(*run, *name), document)
 
-    def _heard(self, feeds: set[str], before: datetime) -> dict[str, int]:
-        """When each feed last brought something new, else when it was first polled: seconds since 1970."""
-        heard: dict[str, int] = {}
+    def _heard(self, feeds: set[str], before: datetime) -> dict[str, _Heard]:
+        """What the reports before this one say of these feeds."""
+        heard = {feed: _Heard() for feed in feeds}
         listed = sorted(feeds)
         for start in range(0, len(listed), ASKED):
             some = listed[start : start + ASKED]
-            asked = [
-                {"term": {"level": "feed"}},
-                {"terms": {"feed": some}},
-                {"range": {"started": {"lt": dates.iso(before)}}},
-            ]
-            new = {"filter": {"range": {"new_stories": {"gt": 0}}}, "aggs": {"last": {"max": {"field": "started"}}}}
+            last, first = {"max": {"field": "started"}}, {"min": {"field": "started"}}
+            new = {"filter": {"range": {"new_stories": {"gt": 0}}}, "aggs": {"last": last}}
+            earlier = {
+                "filter": {"range": {"started": {"lt": dates.iso(before)}}},
+                "aggs": {"first": first, "new": new},
+            }
             by_feed = {
                 "terms": {"field": "feed", "size": len(some)},
-                "aggs": {"first": {"min": {"field": "started"}}, "new": new},
+                "aggs": {"last": last, "earlier": earlier},
             }
+            asked = [{"term": {"level": "feed"}}, {"terms": {"feed": some}}]
             body = {"size": 0, "query": {"bool": {"filter": asked}}, "aggs": {"feeds": by_feed}}
             for bucket in self._connect().search(self._runs, body)["aggregations"]["feeds"]["buckets"]:
-                last = bucket["new"]["last"]["value"]
-                heard[bucket["key"]] = int((bucket["first"]["value"] if last is None else last) // 1000)
+                told = bucket["earlier"]
+                then = told["new"]["last"]["value"] or told["first"]["value"]
+                heard[bucket["key"]] = _Heard(
+                    None if then is None else int(then // 1000), int(bucket["last"]["value"] // 1000)
+                )
         return heard
 
     def quarantined(self) -> set[str]:
@@ -112,7 +131,15 @@ def _older(layout: Layout, hit: Mapping[str, Any]) -> Iterator[Action]:
         yield action("create", ("revisions", name), index, name, documents.revision_document(story, place))
 
 
-def _report_documents(report: RunReport, heard: dict[str, int]) -> Iterator[tuple[tuple[str, str], documents.Document]]:
+def _without_tokens(report: RunReport) -> RunReport:
+    """Reports of older releases may hold addresses of feeds with their tokens."""
+    feeds = tuple(replace(feed, url=addresses.shown(feed.url)) for feed in report.feeds)
+    return replace(report, feeds=feeds)
+
+
+def _report_documents(
+    report: RunReport, heard: dict[str, _Heard]
+) -> Iterator[tuple[tuple[str, str], documents.Document]]:
     """The documents of a report, each with its name; `heard` learns what the report says."""
     run = {
         "run": report.run,
@@ -127,17 +154,25 @@ def _report_documents(report: RunReport, heard: dict[str, int]) -> Iterator[tupl
         yield ("reason", reason), _document("reason", {**run, "reason": reason, "count": number})
     for feed in report.feeds:
         if feed.status != NOT_POLLED:
-            counted = _counted(feed.outcomes)
-            start = seconds(report.started)
-            if counted["new_stories"] or feed.url not in heard:
-                heard[feed.url] = max(start, heard.get(feed.url, start))
-            silent = max(0, start - heard[feed.url])
-            yield ("feed", feed.url), _document("feed", {**run, **_feed(feed), **counted, "silent_s": silent})
+            told = {**run, **_feed(feed, seconds(report.started), heard[feed.url])}
+            yield ("feed", feed.url), _document("feed", told)
+            if seconds(report.started) >= heard[feed.url].last:
+                yield ("latest", feed.url), _document("latest", told)
 
 
-def _feed(feed: FeedReport) -> dict[str, Any]:
+def _feed(feed: FeedReport, start: int, heard: _Heard) -> dict[str, Any]:
+    """What a run that began at `start` says of a feed; `heard` learns it."""
     names = ("title", "status", "reason", "detail", "entries", "gap", "truncated")
-    return {"feed": feed.url, **{name: getattr(feed, name) for name in names}}
+    counted = _counted(feed.outcomes)
+    if counted["new_stories"] or heard.new is None:
+        heard.new = start
+    return {
+        "feed": feed.url,
+        **{name: getattr(feed, name) for name in names},
+        **counted,
+        "last_new": dates.iso(datetime.fromtimestamp(heard.new, UTC)),
+        "silent_s": max(0, start - heard.new),
+    }
 
 
 def _counted(outcomes: Mapping[Outcome, int]) -> dict[str, Any]:
@@ -150,5 +185,6 @@ def _document(level: str, told: Mapping[str, Any]) -> documents.Document:
 
 
 def _item(item: Quarantined) -> documents.Document:
-    names = ("id", "reason", "detail", "where", "kind", "feed", "url", "source", "run", "size")
-    return {**{name: getattr(item, name) for name in names}, "captured": dates.iso(item.captured)}
+    names = ("id", "reason", "detail", "where", "kind", "source", "run", "size")
+    shown = {name: url and addresses.shown(url) for name, url in (("feed", item.feed), ("url", item.url))}
+    return {**{name: getattr(item, name) for name in names}, **shown, "captured": dates.iso(item.captured)}
