@@ -126,6 +126,21 @@ def test_kibana_finds_words_in_any_form_by_its_own_fields(store: ElasticStore, c
     assert client.count(index=f"{PREFIX}stories", query=proof)["count"] == 0
 
 
+def test_kibana_is_told_how_long_a_story_of_a_feed_took(store: ElasticStore, client: Elasticsearch) -> None:
+    told = {
+        "feed": story("feed", published="2022-05-24T13:00:00+03:00", indexed=moment()),
+        "ahead": story("ahead", published="2022-05-24T12:00:30Z", indexed=moment()),
+        "day": story("day", published="2022-05-24", indexed=moment()),
+        "undated": story("undated", published=None, indexed=moment()),
+        "archive": story("archive", published="2022-05-24T10:00:00Z", indexed=moment(), feeds=()),
+    }
+    write(store, *told.values())
+    hits = client.search(index=f"{PREFIX}stories", source=["delay_s"])["hits"]["hits"]
+    delays = {hit["_id"][3:]: hit["_source"]["delay_s"] for hit in hits}
+    assert delays == {"feed": 7200, "ahead": -30, "day": None, "undated": None, "archive": None}
+    assert store.get(["id-feed"])["id-feed"] == told["feed"]
+
+
 def test_a_closed_month_is_no_answer_with_a_month_missing(store: ElasticStore, client: Elasticsearch) -> None:
     write(store, story("a"), story("b", published="2022-06-01"))
     index = f"{PREFIX}stories-v1-2022.06"

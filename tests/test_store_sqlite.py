@@ -20,7 +20,7 @@ from textwrap import dedent
 
 import apsw
 import pytest
-from builders import fingerprint, moment, story
+from builders import fingerprint, moment, story, tags
 
 from ingest.errors import LeaseLost, StoreGone
 from ingest.models import Link
@@ -354,18 +354,24 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     assert found_ == (now + 2, 1)
 
 
-def test_a_store_of_version_1_keeps_its_fingerprints_and_links(path: Path) -> None:
-    store = SqliteStore(path)
-    told = story("a", published="2022-05-24T09:30:00Z")
-    write(store, told, links=[Link("id-a", "id-b", 0.75, 1.5)])
-    store.close()
+def made_older(path: Path) -> apsw.Connection:
+    """A store as version 2 left it, without fingerprints."""
     connection = apsw.Connection(str(path))
     connection.execute("""
         DROP TABLE fingerprints;
         CREATE TABLE fingerprints (nr INTEGER PRIMARY KEY REFERENCES stories, numbers TEXT, shingles BLOB NOT NULL);
         ALTER TABLE links DROP COLUMN kinship;
-        UPDATE meta SET value = 1 WHERE key = 'schema';
+        UPDATE meta SET value = 2 WHERE key = 'schema';
     """)
+    return connection
+
+
+def test_a_store_of_version_2_keeps_its_fingerprints_and_links(path: Path) -> None:
+    store = SqliteStore(path)
+    told = story("a", published="2022-05-24T09:30:00Z")
+    write(store, told, links=[Link("id-a", "id-b", 0.75, 1.5)])
+    store.close()
+    connection = made_older(path)
     numbers, shingles = rows.pack_fingerprint(fingerprint("7"))
     connection.execute("INSERT INTO fingerprints SELECT nr, ?, ? FROM stories", (numbers, shingles))
     connection.close()
@@ -374,6 +380,19 @@ def test_a_store_of_version_1_keeps_its_fingerprints_and_links(path: Path) -> No
     assert (list(window.ids), window.fingerprint(0).numbers) == (["id-a"], ("7",))
     assert window.fingerprint(0).shingles.tolist() == fingerprint("7").shingles.tolist()
     assert store.links(["id-a"]) == [Link("id-a", "id-b", 0.75, 1.5)]
+    store.close()
+
+
+def test_a_store_of_the_first_version_knows_the_statuses_of_its_evidence_too(path: Path) -> None:
+    store = SqliteStore(path)
+    write(store, story("a", tags=tags("aid")), story("b"))
+    store.close()
+    connection = made_older(path)
+    connection.execute("DROP TABLE story_proofs; UPDATE meta SET value = 1 WHERE key = 'schema'")
+    connection.close()
+    store = SqliteStore(path)
+    assert store.count(Query(), "status") == {"asserted": 1, "history": 1}
+    assert found(store, "", statuses=["history"]) == ["a"]
     store.close()
 
 

@@ -14,6 +14,7 @@ MAX_EVIDENCE = 20  # for a topic in a story; what is proved twenty times needs n
 NEGATION_REACH = 4  # words before the pair in which "not", "no", "denied" is taken to mean it
 STATUS_REACH = 8  # the same for the other markers
 OFF_SUBJECT = 3  # sentences with a story blocker: one or two are a figure of speech or an aside
+LONG = 4  # sentences of a text from which on its title, lead and headings count twice; a shorter one is all lead
 LEAD = 2  # sentences of the text that count as its lead
 MAIN_SHARE = 1 / 4  # a topic that fills a third of a text is not proved by every sentence of it
 MAIN_LEAST = 3  # sentences that must prove it for its share to count
@@ -52,11 +53,16 @@ def read(book: Book, text: str, spans: Sequence[tuple[int, int]]) -> list[Senten
     """What the book's words say of each of these sentences."""
     findall, hits_of = book.lexicon.token.findall, book.lexicon.hits
     found: list[Sentence] = []
+    teasing = 0
     for start, end in spans:
         hits = hits_of(findall(text, start, end))
         mask = 0
         for hit in hits:
             mask |= hit[2]
+        if mask & book.teaser or start < teasing:
+            # It points to other stories, and so does what follows it on its line.
+            teasing = teasing if start < teasing else _line_end(text, start)
+            hits, mask = [], 0
         sentence = Sentence(start, end, hits, mask, mask)
         if found:
             sentence.around |= found[-1].mask
@@ -65,13 +71,18 @@ def read(book: Book, text: str, spans: Sequence[tuple[int, int]]) -> list[Senten
     return found
 
 
+def _line_end(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
+
+
 def latest_year(text: str) -> int:
     """The latest year that a text names, 0 if none."""
     return max(map(int, _YEAR.findall(text)), default=0)
 
 
-def fitting(book: Book, found: Sequence[Sentence]) -> list[Compiled]:
-    """The rules that the story as a whole allows."""
+def whole(book: Book, found: Sequence[Sentence]) -> tuple[int, int]:
+    """The slots that a story fills, and the story blockers that stand in too many of its sentences."""
     story = 0
     for sentence in found:
         story |= sentence.mask
@@ -79,6 +90,12 @@ def fitting(book: Book, found: Sequence[Sentence]) -> list[Compiled]:
     for bit in {rule.story_block for rule in book.rules} - {0}:
         if story & bit and sum(1 for sentence in found if sentence.mask & bit) >= OFF_SUBJECT:
             off |= bit
+    return story, off
+
+
+def fitting(book: Book, found: Sequence[Sentence]) -> list[Compiled]:
+    """The rules that the story as a whole allows."""
+    story, off = whole(book, found)
     return [rule for rule in book.rules if (story & rule.story or not rule.story) and not off & rule.story_block]
 
 
@@ -92,31 +109,26 @@ def prove(
         if not sentence.mask:
             continue
         best: dict[str, Proof] = {}
+        mask, around = sentence.mask, sentence.around
         for rule in rules:
-            if not _may_hold(rule, sentence):
+            if (around if rule.across else mask) & rule.need != rule.need or mask & rule.block:
+                continue
+            if (rule.nearby and not around & rule.nearby) or (rule.across and not mask & (rule.act or rule.thing)):
                 continue
             known = best.get(rule.rule.topic)
             if known is not None and known.carries:
                 continue
-            proof = _apply(book, rule, name, text, found, index, latest)
+            proof = applied(book, rule, name, text, found, index, latest)
             if proof is not None and (known is None or proof.carries):
                 best[rule.rule.topic] = proof
         proofs += best.values()
     return proofs
 
 
-def _may_hold(rule: Compiled, sentence: Sentence) -> bool:
-    if rule.rule.scope == "neighbours":
-        if sentence.around & rule.need != rule.need or not sentence.mask & (rule.act or rule.thing):
-            return False
-    elif sentence.mask & rule.need != rule.need:
-        return False
-    return (not rule.nearby or bool(sentence.around & rule.nearby)) and not sentence.mask & rule.block
-
-
-def _apply(
+def applied(
     book: Book, rule: Compiled, name: str, text: str, found: Sequence[Sentence], index: int, latest: int
 ) -> Proof | None:
+    """The proof that a rule gives in one sentence whose slots allow it; None where act and thing do not meet."""
     sentence = found[index]
     spans = [match.span() for match in book.lexicon.token.finditer(text, sentence.start, sentence.end)]
     pair = _pair(book, rule, sentence, text, spans)
@@ -230,7 +242,7 @@ def _status(
     for mode, bit in book.modes:
         reach = NEGATION_REACH if mode is Status.NEGATED else STATUS_REACH
         for a, b, mask in sentence.hits:
-            if not mask & bit or not low - reach <= a < high or any(a < y and x < b for x, y in pair):
+            if not mask & bit or not low - reach <= a < high:
                 continue
             if b > low or not _broken(book, text, spans, (a, b), (low, high)):
                 return mode
@@ -255,21 +267,29 @@ def judge(topics: Sequence[str], named: Sequence[Proof], told: Sequence[Proof], 
     for topic in topics:
         proofs = [proof for proof in (*named, *told) if proof.evidence.topic == topic]
         carrying = [proof for proof in proofs if proof.carries]
-        weight = sum(proof.weight for proof in carrying)
+        prominent, weight = weights(carrying, count, headings)
         if weight < 1:
             continue
         held.append(topic)
-        prominent = any(_prominent(proof, headings) for proof in carrying)
         many = sum(1 for proof in carrying if proof.evidence.field == "text")
-        if prominent or (many >= MAIN_LEAST and many >= count * MAIN_SHARE):
+        if prominent >= 1 or (many >= MAIN_LEAST and many >= count * MAIN_SHARE):
             main.append(topic)
         strongest = sorted(proofs, key=lambda proof: (not proof.carries, -proof.weight))[:MAX_EVIDENCE]
         kept += [proof.evidence for proof in proofs if proof in strongest]
     return Tags(tuple(held), tuple(main), tuple(kept))
 
 
+def weights(carrying: Iterable[Proof], count: int, headings: set[int]) -> tuple[float, float]:
+    """What proofs of one topic weigh where a text of `count` sentences says what it is about, and altogether."""
+    prominent = other = 0.0
+    for proof in carrying:
+        if _prominent(proof, headings):
+            prominent += proof.weight * (2 if count >= LONG else 1)
+        else:
+            other += proof.weight
+    return round(prominent, 6), round(prominent + other, 6)  # ten times 0.1 is 1
+
+
 def _prominent(proof: Proof, headings: set[int]) -> bool:
     """Whether a proof stands where a story says what it is about."""
-    if proof.weight < 1:
-        return False
     return proof.evidence.field == "title" or proof.sentence < LEAD or proof.sentence in headings

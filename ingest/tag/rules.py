@@ -23,6 +23,7 @@ class Compiled:
     story: int
     block: int
     story_block: int
+    across: bool  # act and thing may stand in neighbouring sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Book:
     rules: tuple[Compiled, ...]
     modes: tuple[tuple[Status, int], ...]
     history: int
+    teaser: int
     clause: re.Pattern[str]
 
 
@@ -42,6 +44,7 @@ class Rules:
     def __init__(self, file: RulesFile, version: str) -> None:
         self.version = version
         self.topics = file.topics
+        self.names = tuple(rule.name for rule in file.rules)
         self._books = {language: compile_book(file, file.rules, language) for language in file.languages}
 
     def book(self, language: str | None) -> Book | None:
@@ -74,18 +77,23 @@ def compile_book(file: RulesFile, rules: Iterable[Rule], language: str) -> Book:
             block = max(0, slot(rule.blockers))
             story_block = max(0, slot(rule.story_blockers))
             need = act | thing | context
-            compiled.append(Compiled(rule, act, thing, need, nearby, story, block, story_block))
+            across = rule.scope == "neighbours"
+            compiled.append(Compiled(rule, act, thing, need, nearby, story, block, story_block, across))
     offset = len(slots)
     bits = {}
     for number, name in enumerate([*MODES, Status.HISTORY]):
         bits[name] = 1 << (offset + number)
         for term in _marker_terms(file, name, language):
             lexicon.add(term, bits[name])
+    teaser = 1 << (offset + len(bits))
+    for term in _marker_terms(file, "teaser", language):
+        lexicon.add(term, teaser)
     for term in _marker_terms(file, "ignore", language):
-        lexicon.add(term, 0, ignored=True)
+        lexicon.add(f"!{term}", -1)
     joints = "|".join(re.escape(term).replace(r"\*", r"\w*") for term in _marker_terms(file, "clause", language))
     clause = re.compile(r"[;:—]|\s[–-]\s" + (rf"|,\s(?:{joints})\b" if joints else ""), re.I)
-    return Book(lexicon, tuple(compiled), tuple((mode, bits[mode]) for mode in MODES), bits[Status.HISTORY], clause)
+    modes = tuple((mode, bits[mode]) for mode in MODES)
+    return Book(lexicon, tuple(compiled), modes, bits[Status.HISTORY], teaser, clause)
 
 
 def _marker_terms(file: RulesFile, name: str, language: str) -> list[str]:

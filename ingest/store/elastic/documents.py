@@ -54,7 +54,7 @@ _SHOWN = (
     "rules_version",
 )
 # Fields of a story's document that nobody reads back.
-UNREAD = ("words", "instant", "day", "dated", "evidence_rules", "evidence_statuses", "revision")
+UNREAD = ("words", "instant", "day", "dated", "delay_s", "evidence_rules", "evidence_statuses", "revision")
 
 
 def digest(*parts: str) -> str:
@@ -80,6 +80,7 @@ def story_document(story: Story) -> Document:
         "published_from": story.published_from,
         "first_seen": dates.iso(story.first_seen),
         "indexed": dates.iso(story.indexed),
+        "delay_s": _delay(story),
         "feeds": list(story.feeds),
         "evidence_rules": sorted({proof["rule"] for proof in shown["evidence"]}),
         "evidence_statuses": sorted({proof["status"] for proof in shown["evidence"]}),
@@ -90,6 +91,13 @@ def story_document(story: Story) -> Document:
         "content": orjson.dumps(rest).decode(),
         "older": _packed(older),
     }
+
+
+def _delay(story: Story) -> int | None:
+    """Seconds from publication to the store. An archive's stories say nothing about it, a date alone not enough."""
+    if not story.feeds or not story.published or "T" not in story.published:
+        return None
+    return seconds(story.indexed) - seconds(story.instant())
 
 
 def words(title: str | None, text: str) -> Document:
@@ -145,6 +153,21 @@ def head(document: Mapping[str, Any]) -> Head:
         document["lead"],
         document["rewritten_from"],
     )
+
+
+def revision_document(story: Story, place: int) -> Document:
+    """The version of a story at `place` (from 1), for those who look at what it said before."""
+    version = story.versions[place - 1]
+    content = version.content.to_json()
+    names = ("source", "feed", "url", "title", "text", "language", "text_from", "topics", "main_topics")
+    return {
+        **{name: content[name] for name in (*names, "published", "rules_version")},
+        "story": story.id,
+        "revision": place,
+        "instant": seconds(story.instant()),
+        "first": dates.iso(version.first),
+        "last": dates.iso(version.last),
+    }
 
 
 # what lies beside them -------------------------------------------------------------------------------------------

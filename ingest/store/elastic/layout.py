@@ -2,8 +2,8 @@
 
 Stories lie in an index a month (a year before 2015), `stories-v1-2022.05`, behind the alias `stories`; the month is
 that of the story's instant when it was first put there, and never changes, because an id is unique within one index
-alone. Fingerprints lie beside them, `prints-v1-2022.05`; everything else in one small index a kind, `sitrep-v1-links`.
-All mappings are strict.
+alone. Fingerprints and older versions lie beside them, `prints-v1-2022.05`, `revisions-v1-2022.05`; everything else in
+one small index a kind, `sitrep-v1-links`. What people look at has an alias. All mappings are strict.
 
 Texts stand there twice. `title` and `text` are for people and Kibana: words by UAX #29, lower case, accents folded,
 Porter's stems of what is plain ASCII, so that English words meet their forms and other scripts stay as they are.
@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from ingest.models import Outcome
 
 VERSION = 1
 MONTHS_FROM = 2015  # an archive of decades must stay far below a node's 1,000 shards
@@ -78,6 +80,7 @@ _STORY = {
     "published_from": _keyword(),
     "first_seen": _DATE,
     "indexed": _DATE,
+    "delay_s": _LONG,  # from published to indexed, of what a feed brought and dated to the minute
     "source": _keyword(),
     "feed": _keyword(),
     "feeds": _keyword(),
@@ -102,6 +105,26 @@ _STORY = {
     "content": _KEPT,  # what else the current text's capture said, as JSON
     "older": _BINARY,  # the versions before it, as JSON, packed with Zstandard
     "words": {"properties": {"title": _TERMS, "text": _TERMS, "forms": _TERMS}},
+}
+# An older version of a story. `instant` is the story's, as in what lies beside it; `first` and `last` are the captures
+# that showed this version.
+_REVISION = {
+    "story": _keyword(),
+    "revision": _INTEGER,
+    "instant": _LONG,
+    "published": _DATE,
+    "first": _DATE,
+    "last": _DATE,
+    "source": _keyword(),
+    "feed": _keyword(),
+    "url": _keyword(),
+    "title": _TEXT,
+    "text": _TEXT,
+    "language": _keyword(),
+    "text_from": _keyword(),
+    "topics": _keyword(),
+    "main_topics": _keyword(),
+    "rules_version": _keyword(),
 }
 _PRINT = {"id": _keyword(), "instant": _LONG, "numbers": _KEPT, "shingles": _BINARY}
 
@@ -137,6 +160,42 @@ _SMALL: dict[str, dict[str, Any]] = {
         "counts": _KEPT,
         "reasons": _KEPT,
     },
+    # what stands in files, for Kibana: see mirror.py
+    "runs": {
+        "level": _keyword(),
+        "run": _keyword(),
+        "kind": _keyword(),
+        "started": _DATE,
+        "ended": _DATE,
+        "took_s": {"type": "double"},
+        "entries": _LONG,
+        "new_stories": _LONG,
+        "outcomes": {"properties": {str(outcome): _LONG for outcome in Outcome}},
+        "notes": _keyword(),
+        "feed": _keyword(),
+        "title": _keyword(),
+        "status": _keyword(),
+        "reason": _keyword(),
+        "detail": _keyword(),
+        "count": _LONG,
+        "gap": _BOOLEAN,
+        "truncated": _BOOLEAN,
+        "last_new": _DATE,
+        "silent_s": _LONG,
+    },
+    "quarantine": {
+        "id": _keyword(),
+        "reason": _keyword(),
+        "detail": _TEXT,
+        "where": _keyword(),
+        "kind": _keyword(),
+        "feed": _keyword(),
+        "url": _keyword(),
+        "source": _keyword(),
+        "run": _keyword(),
+        "captured": _DATE,
+        "size": _LONG,
+    },
     # the lease, what is being written (see writing.py), and which layout this is
     "control": {
         "holder": _keyword(),
@@ -148,8 +207,9 @@ _SMALL: dict[str, dict[str, Any]] = {
         "layout": _keyword(),
     },
 }
-MONTHLY = {"stories": _STORY, "prints": _PRINT}
+MONTHLY = {"stories": _STORY, "prints": _PRINT, "revisions": _REVISION}
 SMALL = tuple(_SMALL)
+SHOWN = {"stories": "stories", "revisions": "revisions", "runs": "sitrep-runs", "quarantine": "sitrep-quarantine"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +236,16 @@ class Layout:
 
     @property
     def alias(self) -> str:
-        return f"{self.prefix}stories"
+        return self.aliases["stories"]
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """What people look at → the name that they look at it by."""
+        return {kind: f"{self.prefix}{alias}" for kind, alias in SHOWN.items()}
+
+    def every(self, kind: str) -> str:
+        """All indices of a kind, as a name or a pattern."""
+        return self.months(kind) if kind in MONTHLY else self.small(kind)
 
     def digest(self) -> str:
         """Changes when anything of the definitions does."""
@@ -193,7 +262,8 @@ class Layout:
         }
         kept = {f"{self.prefix}sitrep-v{VERSION}-settings": {"settings": settings}}
         sort = {"sort.field": ["instant", "id"], "sort.order": ["asc", "asc"]}  # a window is read in this order
-        more: dict[str, Any] = {"stories": {"analysis": _ANALYSIS}, "prints": sort}
+        analysis = {"analysis": _ANALYSIS}
+        more: dict[str, Any] = {"stories": analysis, "prints": sort, "revisions": analysis}
         for kind, properties in MONTHLY.items():
             kept[f"{self.prefix}{kind}-v{VERSION}-mappings"] = {
                 "settings": more[kind],
@@ -203,7 +273,7 @@ class Layout:
 
     def templates(self) -> dict[str, Any]:
         """Index templates by name."""
-        return {
+        monthly = {
             f"{self.prefix}{kind}-v{VERSION}": {
                 "index_patterns": [self.months(kind)],
                 "priority": 200,
@@ -211,17 +281,28 @@ class Layout:
                     f"{self.prefix}sitrep-v{VERSION}-settings",
                     f"{self.prefix}{kind}-v{VERSION}-mappings",
                 ],
-                "template": {"aliases": {self.alias: {}} if kind == "stories" else {}},
+                "template": {"aliases": {self.aliases[kind]: {}} if kind in SHOWN else {}},
                 "_meta": {"by": "sitrep"},
             }
             for kind in MONTHLY
+        }
+        return monthly | {
+            self.small(kind): {
+                "index_patterns": [self.small(kind)],
+                "priority": 200,
+                "template": {**self.small_index(kind), "aliases": {self.aliases[kind]: {}}},
+                "_meta": {"by": "sitrep"},
+            }
+            for kind in SHOWN
+            if kind in _SMALL
         }
 
     def small_index(self, kind: str) -> dict[str, Any]:
         """How a small index is made."""
         replicas = {"auto_expand_replicas": "0-1"} if self.replicas is None else {"number_of_replicas": self.replicas}
+        analysis = {"analysis": _ANALYSIS} if kind == "quarantine" else {}
         return {
-            "settings": {"number_of_shards": 1, **replicas, "refresh_interval": "30s"},
+            "settings": {"number_of_shards": 1, **replicas, "refresh_interval": "30s", **analysis},
             "mappings": mapping(_SMALL[kind]),
         }
 

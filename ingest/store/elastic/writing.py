@@ -49,6 +49,13 @@ class Change(NamedTuple):
     def key(self) -> Key:
         return self.kind, self.id
 
+    @property
+    def beside(self) -> str | None:
+        """The story in whose month it lies."""
+        if self.kind == "revisions" and self.document:
+            return str(self.document["story"])
+        return self.id if self.kind == "prints" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -72,6 +79,9 @@ def changes(slice_: Slice) -> list[Change]:
         if id_ not in written
     ]
     for id_, story in written.items():
+        for place in range(1, len(story.versions)):
+            name = documents.digest(id_, str(place))
+            listed.append(Change("revisions", name, documents.revision_document(story, place)))
         if id_ not in slice_.fingerprints:
             listed.append(Change("prints", id_, {"instant": seconds(story.instant())}, partial=True))
     for id_, fingerprint in slice_.fingerprints.items():
@@ -122,7 +132,8 @@ class Writer:
         """
         stories = [one for one in listed if one.kind == "stories"]
         places = self.look_up(stories)
-        beside = [one for one in self._placed_prints(listed, stories, places) if one.kind != "stories"]
+        beside = [one for one in self._placed(listed, stories, places) if one.kind != "stories"]
+        beside += self._forgotten(stories, beside, places)
         places |= self._look_up_small(beside)
         hold()
         refused = self._carry_out([one for one in stories if not one.partial], places, hold)
@@ -152,19 +163,32 @@ class Writer:
                 places["stories", hit["_id"]] = Place(hit["_index"], hit["_seq_no"], hit["_primary_term"])
         return places
 
-    def _placed_prints(
-        self, listed: Sequence[Change], stories: Sequence[Change], places: Mapping[Key, Place]
-    ) -> list[Change]:
-        """The changes with each fingerprint in the month of its story; those of no story are left out."""
+    def _placed(self, listed: Sequence[Change], stories: Sequence[Change], places: Mapping[Key, Place]) -> list[Change]:
+        """The changes with what lies beside a story in its month; what is of no story is left out."""
         months = {one.id: one.month for one in stories if not one.partial}
-        strangers = [one for one in listed if one.kind == "prints" and one.id not in months]
+        strangers = [one for one in listed if one.beside and one.beside not in months]
         found = {**places, **self.look_up(strangers)}
         months |= {ident: self._layout.suffix(place.index) for (_, ident), place in found.items()}
         return [
-            one._replace(month=months[one.id]) if one.kind == "prints" else one
+            one._replace(month=months[one.beside]) if one.beside else one
             for one in listed
-            if one.kind != "prints" or one.id in months
+            if not one.beside or one.beside in months
         ]
+
+    def _forgotten(
+        self, stories: Sequence[Change], beside: Sequence[Change], places: Mapping[Key, Place]
+    ) -> list[Change]:
+        """The revisions that these stories had and have no longer, since a richer text came, to be deleted."""
+        known = [one.id for one in stories if not one.partial and one.key in places]
+        kept = {one.id for one in beside if one.kind == "revisions"}
+        found: list[Change] = []
+        for start in range(0, len(known), LOOKED_UP):
+            query = {"terms": {"story": known[start : start + LOOKED_UP]}}
+            for hit in self._connection.all(self._layout.months("revisions"), query, False):
+                if hit["_id"] not in kept:
+                    month = self._layout.suffix(hit["_index"])
+                    found.append(Change("revisions", hit["_id"], None, month=month))
+        return found
 
     def _index(self, one: Change) -> str:
         if one.kind in layout.MONTHLY:
@@ -278,7 +302,7 @@ class Writer:
 
     def _refresh(self, stories: Iterable[Change], beside: Iterable[Change], places: Mapping[Key, Place]) -> None:
         """Make what was written visible to the searches of the next decisions; keys and bookings are read by id."""
-        indices = {self._index(one) for one in beside if one.kind in ("prints", "links")}
+        indices = {self._index(one) for one in beside if one.kind in ("prints", "links", "revisions")}
         for one in stories:
             if one.kind == "stories" and (one.key in places or not one.partial):
                 indices.add(places[one.key].index if one.key in places else self._index(one))
