@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from ingest import __main__ as program
-from ingest.landing import _Disk
+from ingest.landing.zones import Disk
 from ingest.pipeline import digesting, publishing, workers
 from ingest.pipeline import warm as warm  # once, for all of them
 from ingest.store.sqlite import SqliteStore
 
 POINTS: dict[str, tuple[type, str]] = {
-    "commit": (_Disk, "commit"),
-    "delete": (_Disk, "delete"),
+    "commit": (Disk, "commit"),
+    "delete": (Disk, "delete"),
     "write": (SqliteStore, "write"),
     "lease": (SqliteStore, "lease"),
     "release": (SqliteStore, "release"),
