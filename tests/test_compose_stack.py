@@ -327,7 +327,7 @@ def test_airflow_runs_in_this_environment(stack: Stack, server: FaultServer) -> 
             return told["state"] if told["state"] in ("success", "failed") else None
 
         assert wait(ended, 240, "the run to end") == "success"
-        assert "from nine governments" in stack.ask("/sitrep/?q=shells", token=token)  # the API server reads the store too
+        assert "from nine governments" in stack.ask("/sitrep/?q=shells", token=token)
         found = stack.sitrep("search", "artillery", "--json", "--limit", "1")
         assert (found.returncode, "artillery" in found.stdout.lower()) == (0, True), found.stderr
         _no_secret_shows(stack, {process.pid for process in processes.values()})
