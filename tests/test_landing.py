@@ -465,7 +465,7 @@ def test_a_kill_while_a_part_is_replaced_leaves_no_header_of_other_data(tmp_path
         import os, sys
         sys.path.insert(0, "tests")
         import test_landing
-        from ingest.landing import zones
+        from ingest.landing import Landing, zones
         left = int(sys.argv[2])
         commit = zones.Disk.commit
         def counted(self, temporary, path):
@@ -475,7 +475,7 @@ def test_a_kill_while_a_part_is_replaced_leaves_no_header_of_other_data(tmp_path
             left -= 1
             commit(self, temporary, path)
         zones.Disk.commit = counted
-        test_landing.write_part(landing.Landing(sys.argv[1]), 5)
+        test_landing.write_part(Landing(sys.argv[1]), 5)
     """)
     counts = []
     for steps in range(4):
