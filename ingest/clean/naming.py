@@ -13,15 +13,14 @@ _ELSEWHERE = frozenset(
     """
     share sharing sharebar social socials addthis sharedaddy related relateds recirc recirculation newsletter
     newsletters promo promos promotion promobox comment comments commentlist disqus respond byline bylines
-    authorbox bio biography tags taglist tagcloud subscribe subscription subscriptions
-    readmore advert adverts advertisement advertising adslot adsense dfp sponsor sponsored signup breadcrumb breadcrumbs crumbs footer sidebar
-    sidebars trending popular recommended recommendation recommendations recommend outbrain taboola
-    copyright disclaimer toolbar popup modal overlay lightbox skip caption captions figcaption credit credits teaser
-    teasers onward navigation nav navbar menu menus pagination pager paging login register masthead banner
-    carousel slider slideshow rating ratings poll quiz donate donation donations membership
-    timestamp dateline tooltip dropdown noprint infobox navbox toc
-    mostread jp crosspromo upsell cta feedback reactions reaction follow partner partners shop
-    references footnotes reflist catlinks
+    authorbox bio biography tags taglist tagcloud subscribe subscription subscriptions readmore advert adverts
+    advertisement advertising adslot adsense dfp sponsor sponsored signup breadcrumb breadcrumbs crumbs footer
+    sidebar sidebars trending popular recommended recommendation recommendations recommend outbrain taboola
+    copyright disclaimer toolbar popup modal overlay lightbox skip caption captions figcaption credit credits
+    teaser teasers onward navigation nav navbar menu menus pagination pager paging login register masthead banner
+    carousel slider slideshow rating ratings poll quiz donate donation donations membership timestamp dateline
+    tooltip dropdown noprint infobox navbox toc mostread jp crosspromo upsell cta feedback reactions reaction
+    follow partner partners shop references footnotes reflist catlinks
     """.split()  # noqa: SIM905 - a table to be read
 )
 # Words of dialogs about data protection: never the story, however long they are.
@@ -33,14 +32,14 @@ _WHOLE = frozenset("ad ads hidden invisible widget widget-area d-none is-hidden"
 _PAIRS = frozenset(
     """
     author-box author-bio author-info author-card author-name author-profile author-block author-meta about-author
-    about-the read-more read-next read-also also-read more-from more-on more-stories more-news more-articles most-read
-    most-popular most-viewed see-also sign-up tag-list tag-cloud post-tags article-tags entry-tags entry-meta post-meta
-    article-meta meta-data meta-info post-footer entry-footer article-footer article-info post-info post-nav posts-nav
-    next-post prev-post next-article up-next latest-news latest-posts latest-stories top-stories visually-hidden
-    screen-reader sr-only print-only image-credit photo-credit image-caption photo-caption wp-caption follow-us
-    call-to in-article-ad inline-ad story-package site-header page-header-nav editors-picks editor-picks you-may
-    might-like may-like key-terms external-links article-links story-links link-list links-list
-    comment-list user-comments
+    about-the read-more read-next read-also also-read more-from more-on more-stories more-news more-articles
+    most-read most-popular most-viewed see-also sign-up tag-list tag-cloud post-tags article-tags entry-tags
+    entry-meta post-meta article-meta meta-data meta-info post-footer entry-footer article-footer article-info
+    post-info post-nav posts-nav next-post prev-post next-article up-next latest-news latest-posts latest-stories
+    top-stories visually-hidden screen-reader sr-only print-only image-credit photo-credit image-caption
+    photo-caption wp-caption follow-us call-to in-article-ad inline-ad story-package site-header page-header-nav
+    editors-picks editor-picks you-may might-like may-like key-terms external-links article-links story-links
+    link-list links-list comment-list user-comments
     """.split()  # noqa: SIM905 - a table to be read
 )
 # Words that make the element the story's own whatever else its names say.
