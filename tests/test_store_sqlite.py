@@ -336,19 +336,23 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     store = SqliteStore(path)
     write(store, story("a"))
     store.close()
-    monkeypatch.setattr(sqlite_file, "SCHEMA", 3)
+    now = sqlite_file.SCHEMA
+    monkeypatch.setattr(sqlite_file, "SCHEMA", now + 2)
     steps = {
-        1: lambda connection: connection.execute("CREATE TABLE extra (x)"),
-        2: lambda connection: connection.execute("INSERT INTO extra VALUES (1), (oops)"),
+        now: lambda connection: connection.execute("CREATE TABLE extra (x)"),
+        now + 1: lambda connection: connection.execute("INSERT INTO extra VALUES (1), (oops)"),
     }
     monkeypatch.setattr(sqlite_file, "MIGRATIONS", steps)
     fails(path, "refused")
-    steps[2] = lambda connection: connection.execute("INSERT INTO extra VALUES (1)")  # type: ignore[assignment]
+    steps[now + 1] = lambda connection: connection.execute("INSERT INTO extra VALUES (1)")  # type: ignore[assignment]
     store = SqliteStore(path)
     assert found(store, "convoys") == ["a"]
     store.close()
     connection = apsw.Connection(str(path))
-    assert connection.execute("SELECT value, (SELECT count(*) FROM extra) FROM meta WHERE key = 'schema'").get == (3, 1)
+    assert connection.execute("SELECT value, (SELECT count(*) FROM extra) FROM meta WHERE key = 'schema'").get == (
+        now + 2,
+        1,
+    )
 
 
 def test_a_damaged_database_is_named(path: Path) -> None:

@@ -31,6 +31,7 @@ from ingest.store.rows import seconds
 RENEW = 5.0  # seconds, of the 30 after which a lease is taken over
 ROUNDS = 5  # of conflicts, before somebody else's writing is called an error
 LOOKED_UP = 5000  # ids at once
+SEARCHED = frozenset({"stories", "prints", "links"})  # by the next decisions; the rest is read by id
 
 Key = tuple[str, str]  # kind, id
 
@@ -88,6 +89,9 @@ def changes(slice_: Slice) -> list[Change]:
     listed += [
         Change("links", documents.digest(link.a, link.b), documents.link_document(link)) for link in slice_.links
     ]
+    for id_, month in slice_.removed.items():
+        listed += [Change(kind, id_, None, partial=True) for kind in layout.MONTHLY]
+        listed.append(Change("closed", documents.digest("story", id_), {"month": month, "story": _plain(id_)}))
     if slice_.booking:
         booking = slice_.booking
         listed.append(Change("bookings", documents.digest(booking.file), documents.booking_document(booking)))
@@ -113,9 +117,9 @@ class Writer:
         `hold` is called between looking and writing, and raises where the lease is lost.
         """
         stories = [one for one in listed if one.kind == "stories"]
-        places = self.look_up(stories)
+        places = self._look_up(stories)
         beside = [one for one in self._placed_prints(listed, stories, places) if one.kind != "stories"]
-        places |= self._look_up_small(beside)
+        places |= self._look_up(beside)
         hold()
         refused = self._carry_out([one for one in stories if not one.partial], places, hold)
         if not refused:
@@ -127,10 +131,19 @@ class Writer:
         return {ident: why for (_, ident), why in refused.items()}
 
     # looking -----------------------------------------------------------------------------------------------------
-    def look_up(self, listed: Sequence[Change]) -> dict[Key, Place]:
-        """Where these stories stand, in whichever month."""
+    def _look_up(self, listed: Sequence[Change]) -> dict[Key, Place]:
+        """Where these documents stand. Of a story, and of a fingerprint that goes, nobody knows the month."""
+        anywhere = {
+            kind: [one.id for one in listed if one.kind == kind and _is_anywhere(one)] for kind in layout.MONTHLY
+        }
+        places = self._look_up_small([one for one in listed if not _is_anywhere(one)])
+        for kind, ids in anywhere.items():
+            places |= self._look_everywhere(kind, ids)
+        return places
+
+    def _look_everywhere(self, kind: str, ids: Sequence[str]) -> dict[Key, Place]:
+        """Where these stand, in whichever month."""
         places: dict[Key, Place] = {}
-        ids = [one.id for one in listed]
         for start in range(0, len(ids), LOOKED_UP):
             body = {
                 "query": {"ids": {"values": ids[start : start + LOOKED_UP]}},
@@ -140,8 +153,8 @@ class Writer:
                 "track_total_hits": False,
                 "sort": ["_doc"],
             }
-            for hit in self._connection.search(self._layout.months("stories"), body)["hits"]["hits"]:
-                places["stories", hit["_id"]] = Place(hit["_index"], hit["_seq_no"], hit["_primary_term"])
+            for hit in self._connection.search(self._layout.months(kind), body)["hits"]["hits"]:
+                places[kind, hit["_id"]] = Place(hit["_index"], hit["_seq_no"], hit["_primary_term"])
         return places
 
     def _placed_prints(
@@ -149,14 +162,12 @@ class Writer:
     ) -> list[Change]:
         """The changes with each fingerprint in the month of its story; those of no story are left out."""
         months = {one.id: one.month for one in stories if not one.partial}
-        strangers = [one for one in listed if one.kind == "prints" and one.id not in months]
-        found = {**places, **self.look_up(strangers)}
+        prints = [one for one in listed if one.kind == "prints" and not _is_anywhere(one)]
+        strangers = [one.id for one in prints if one.id not in months]
+        found = {**places, **self._look_everywhere("stories", strangers)}
         months |= {ident: self._layout.suffix(place.index) for (_, ident), place in found.items()}
-        return [
-            one._replace(month=months[one.id]) if one.kind == "prints" else one
-            for one in listed
-            if one.kind != "prints" or one.id in months
-        ]
+        placed = [one._replace(month=months[one.id]) for one in prints if one.id in months]
+        return [*(one for one in listed if one.kind != "prints" or _is_anywhere(one)), *placed]
 
     def _index(self, one: Change) -> str:
         if one.kind in layout.MONTHLY:
@@ -190,9 +201,8 @@ class Writer:
             if not listed:
                 return refused
             hold()  # raises where somebody took over; else somebody who knows no lease wrote there
-            self.refresh([self._layout.months("stories")])
-            places = self.look_up([one for one in listed if one.kind == "stories"])
-            places |= self._look_up_small([one for one in listed if one.kind != "stories"])
+            self.refresh(map(self._layout.months, layout.MONTHLY))
+            places = self._look_up(listed)
         return self._connection.gone("somebody else keeps changing the same documents.", "Who writes there?")
 
     def _actions(
@@ -262,7 +272,7 @@ class Writer:
     def _check_month(self, index: str, *, fresh: bool) -> None:
         answer = self._connection.request("GET", f"/{quote(index)}/_mapping").body
         meta = answer[index]["mappings"].get("_meta", {})
-        if meta.get("schema") != layout.VERSION:
+        if meta.get("schema") != self._layout.version:
             if fresh:
                 self._connection.request("DELETE", f"/{quote(index)}", allow=(404,))
             advice = "Run `sitrep store setup`, which puts them there."
@@ -270,11 +280,20 @@ class Writer:
 
     def _refresh(self, stories: Iterable[Change], beside: Iterable[Change], places: Mapping[Key, Place]) -> None:
         """Make what was written visible to the searches of the next decisions; keys and bookings are read by id."""
-        indices = {self._index(one) for one in beside if one.kind in ("prints", "links")}
-        for one in stories:
-            if one.kind == "stories" and (one.key in places or not one.partial):
+        indices = set()
+        for one in (*(one for one in stories if one.kind == "stories"), *beside):
+            if one.kind in SEARCHED and (one.key in places or not one.partial):
                 indices.add(places[one.key].index if one.key in places else self._index(one))
         self.refresh(indices)
+
+    def forget_empty_months(self) -> None:
+        patterns = [self._layout.months(kind) for kind in layout.MONTHLY]
+        self.refresh(patterns)
+        for pattern in patterns:
+            for index, number in self._connection.counts(pattern).items():
+                if not number:
+                    self._connection.request("DELETE", f"/{quote(index)}", allow=(403, 404))
+                    self._months.discard(index)
 
     def refresh(self, indices: Iterable[str]) -> None:
         by_length: dict[int, list[str]] = defaultdict(list)
@@ -282,6 +301,10 @@ class Writer:
             by_length[number // 50].append(index)
         for some in by_length.values():
             self._connection.request("POST", f"/{','.join(map(quote, some))}/_refresh", ignore_unavailable="true")
+
+
+def _is_anywhere(one: Change) -> bool:
+    return one.kind == "stories" or (one.kind == "prints" and one.document is None)
 
 
 def _with_words(one: Change) -> documents.Document:
