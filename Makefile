@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install run up down test lint bench clean
+.PHONY: help install run up down test lint kibana bench clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -54,6 +54,9 @@ lint: install ## Style, types and floors alone
 	@echo "== ruff format"; $(BIN)/ruff format --quiet --check .
 	@echo "== mypy"; $(BIN)/mypy --no-error-summary
 	@echo "== import-linter"; $(BIN)/lint-imports --no-cache >/dev/null || { $(BIN)/lint-imports --no-cache; exit 1; }
+
+kibana: install ## Kibana's saved objects, from seeds/kibana/objects.yaml
+	@$(BIN)/python ops/kibana.py
 
 bench: install ## Measure against peers; no part of the tests
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

@@ -1,4 +1,5 @@
-"""Addresses: cleaned for fetching and showing (`absolute`, `unwrap`, `redact`), folded for comparing (`key`, `site`).
+"""Addresses: cleaned for fetching (`absolute`, `unwrap`) and showing (`redact`, `shown`), folded for comparing (`key`,
+`site`).
 
 Nothing here touches the network, and nothing raises, whatever string comes in.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import ipaddress
 import re
 from functools import cache, lru_cache
@@ -105,6 +107,38 @@ def redact(url: str) -> str:
     scheme = f"{parts.scheme}://" if parts.scheme else ""
     shown = scheme + host + (f":{port}" if port else "") + parts.path + ("?" + "&".join(names) if names else "")
     return "".join(c for c in shown if c.isprintable())[:500]
+
+
+# Parameters that let somebody in, as feeds of their readers' own have them: GitHub's `token`, GitLab's `feed_token`,
+# Stack Overflow's and Jira's `key` and `os_password`, Azure's `sig`, S3's `X-Amz-Signature`.
+_SECRET = re.compile(
+    r"(?:.*[-_.])?(?:key|auth|sig|hmac|jwt|pwd|pw|pass|session|sid|credentials?)"
+    r"|.*(?:token|secret|passw(?:or)?d|passphrase|signature|authorization|authkey|(?:api|access|user|feed|rss|auth)key)",
+    re.IGNORECASE,
+)
+_PARAMETER = re.compile(r"(?<=[?&;#])([^=?&;#]{1,100})=([^&;#]+)")
+_MARK = re.compile(r"\*[0-9a-f]{4}")
+_USER = re.compile(r"^([a-z]+:)?([/\\]{2})[^/?#\\]*@", re.IGNORECASE)
+
+
+def shown(url: str) -> str:
+    """A feed's address as it may be shown and exported: as it is, but without user and password, and with a mark in
+    place of each parameter's value that lets somebody in. The mark (`token=*3f9a`, the beginning of the value's
+    SHA-256) tells two such feeds apart and says next to nothing of the value. `shown(shown(u)) == shown(u)`."""
+    return _PARAMETER.sub(_marked, _USER.sub(r"\1\2", url))
+
+
+def _marked(parameter: re.Match[str]) -> str:
+    name, value = parameter.groups()
+    if not _SECRET.fullmatch(unquote(name)) or _MARK.fullmatch(value):
+        return parameter[0]
+    return f"{name}=*{hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:4]}"
+
+
+def has_password(url: str) -> bool:
+    """Whether an address carries a user, or a user and password."""
+    behind_scheme = re.sub(r"^(feed:)?([a-z]*:)?[/\\]*", "", url, flags=re.IGNORECASE)
+    return "@" in re.split(r"[/?#\\]", behind_scheme, maxsplit=1)[0]
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

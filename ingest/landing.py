@@ -26,7 +26,6 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -45,7 +44,7 @@ from warcio.warcwriter import WARCWriter
 
 from ingest import __version__, dates
 from ingest.errors import LandingFault, UsageError
-from ingest.models import Capture, Content, Fingerprint
+from ingest.models import Capture, Content, Fingerprint, Quarantined
 
 FRAME = 1_000  # stories in one zstd frame: what a slice decompresses at least (about 4 MB of text)
 STALE = 86_400.0  # s; a temporary file this old has no writer any more, no batch takes a day
@@ -55,31 +54,6 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=:,@~-]{0,199}")
 _COMPANIONS = {".cdxj": ".warc.gz", ".jsonl.zst": ".json", ".npz": ".json", ".bin": ".json"}
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _REWRITTEN = {"content-encoding", "transfer-encoding", "content-length"}
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """Something that could be a story, but whose handling failed, kept with its bytes.
-
-    `kind` says what `data` is ("capture", "entry", "line", …), `meta` what is needed to handle it again (its "url" is
-    part of its identity). `id` is given by the zone; `data` is empty in what `quarantined` lists.
-    """
-
-    reason: str
-    detail: str
-    where: str
-    kind: str
-    feed: str | None
-    captured: datetime
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    data: bytes = b""
-    id: str = ""
-
-    def identity(self) -> str:
-        """The same bytes of the same address in the same feed are one item, whatever failed about them."""
-        parts = (self.kind, self.feed or "", str(self.meta.get("url") or ""))
-        head = "\0".join(parts).encode("utf-8", "surrogatepass")
-        return hashlib.sha256(head + b"\0" + self.data).hexdigest()[:24]
 
 
 class Landing:
@@ -180,7 +154,7 @@ class Landing:
     def quarantine(self, item: Quarantined) -> str:
         """Keep an item; its id. The same one twice is one item, with what was said of it last."""
         identity = item.identity()
-        record = {name: getattr(item, name) for name in item.__slots__ if name not in ("data", "id")}
+        record = {name: getattr(item, name) for name in item.__slots__ if name != "data"}
         record.update(id=identity, captured=dates.iso(item.captured), meta=dict(item.meta), size=len(item.data))
         self._put(f"quarantine/{identity}.bin", item.data)
         self._put(f"quarantine/{identity}.json", _json(record))
@@ -190,8 +164,16 @@ class Landing:
         """All items, by id, without their bytes."""
         return [self._quarantined(path) for path in self.list("quarantine/", suffix=".json")]
 
+    def quarantined_item(self, identity: str) -> Quarantined:
+        """One item, without its bytes."""
+        return self._quarantined(_checked(f"quarantine/{identity}.json"))
+
     def quarantined_bytes(self, identity: str) -> bytes:
         return self._zone.read(_checked(f"quarantine/{identity}.bin"))
+
+    def quarantined_ids(self) -> set[str]:
+        """The ids of all items; much cheaper than the items."""
+        return {Path(path).stem for path in self.list("quarantine/", suffix=".json")}
 
     def drop_quarantined(self, identity: str) -> None:
         self.delete(f"quarantine/{identity}.json")
@@ -199,8 +181,8 @@ class Landing:
     def _quarantined(self, path: str) -> Quarantined:
         record = self.read_json(path)
         try:
-            plain = {name: record[name] for name in Quarantined.__slots__ if name != "data"}
-            return replace(Quarantined(**plain), captured=dates.instant(record["captured"]))
+            plain = {name: record[name] for name in Quarantined.__slots__ if name in record}  # older ones say less
+            return Quarantined(**{**plain, "captured": dates.instant(record["captured"])})
         except (KeyError, TypeError, ValueError) as error:
             raise LandingFault("is no quarantined item", subject=path, advice="Delete it.") from error
 

@@ -7,6 +7,7 @@ date alone) and turned into an instant by `dates.instant` where one is needed.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +18,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from ingest import dates
+from ingest import addresses, dates
 
 
 class Outcome(StrEnum):
@@ -159,8 +160,18 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A field of an archive's line that cannot be taken, and why: its story is kept without it."""
+
+    field: str
+    detail: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """One object of a JSON Lines archive, or one saved file of text, its fields checked for type."""
+    """One object of a JSON Lines archive, or one saved file of text, its fields checked for type; `dropped` are those
+    that are of another. `number` counts the lines of its file from 1."""
 
     guid: str | None
     url: str | None
@@ -173,6 +184,8 @@ class Line:
     authors: tuple[str, ...]
     first_seen: datetime | None
     where: str = ""
+    dropped: tuple[Dropped, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +196,36 @@ class Rejection:
     detail: str = ""
     where: str = ""
     feed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Something that could be a story, but whose handling failed, kept with its bytes.
+
+    `kind` says what `data` is ("record", "line", "story", …), `meta` what is needed to handle it again (its "url" is
+    part of its identity). `url` and `source` are what is known of it without handling it, `run` is the one that set it
+    aside. `id` and `size` are given by the landing zone; `data` is empty in what it lists.
+    """
+
+    reason: str
+    detail: str
+    where: str
+    kind: str
+    feed: str | None
+    captured: datetime
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    data: bytes = b""
+    id: str = ""
+    url: str | None = None
+    source: str | None = None
+    run: str = ""
+    size: int = 0
+
+    def identity(self) -> str:
+        """The same bytes of the same address in the same feed are one item, whatever failed about them."""
+        parts = (self.kind, self.feed or "", str(self.meta.get("url") or ""))
+        head = "\0".join(parts).encode("utf-8", "surrogatepass")
+        return hashlib.sha256(head + b"\0" + self.data).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +469,7 @@ class Version:
 @dataclass(frozen=True, slots=True)
 class Story:
     """A story as the store keeps it. `versions` are its texts in the order of their latest capture; the last one is
-    current."""
+    current. `feeds` are addresses as they may be shown (`addresses.shown`), as `Content.feed` is."""
 
     id: str
     versions: tuple[Version, ...]
@@ -457,7 +500,7 @@ class Story:
         """The story as `export` and `--json` show it (README, "A story"), with the names of STORY_FIELDS."""
         content = self.content
         shown: dict[str, Any] = {
-            "feeds": list(self.feeds),
+            "feeds": list(dict.fromkeys(map(addresses.shown, self.feeds))),
             "authors": list(content.authors),
             "first_seen": dates.iso(self.first_seen),
             "indexed": dates.iso(self.indexed),
@@ -548,9 +591,10 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class FeedReport:
     """What a run says of one feed. `status`: new, unchanged, unreachable, failed (what came is no feed), or why it was
-    not polled (backoff, paused, retired). `outcomes` sums to `entries`."""
+    not polled (waiting: its host answered another request with 429; backoff, paused, retired, not due). `outcomes`
+    sums to `entries`."""
 
-    url: str
+    url: str  # as it may be shown (`addresses.shown`)
     title: str | None
     status: str
     reason: str | None
@@ -566,11 +610,18 @@ class FeedReport:
             "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
         }
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> FeedReport:
+        """The line that `to_json` wrote. Raises KeyError, TypeError or ValueError where the record is none."""
+        outcomes = {Outcome(name): n for name, n in record["outcomes"].items()}
+        return cls(**{**record, "outcomes": outcomes})
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run took in and what became of it. `outcomes` sums to `entries`, and so do the feeds' counts where all
-    entries came from feeds."""
+    entries came from feeds. `dropped` counts, by name, the fields that stories of archives were kept without; `topics`
+    the stories of each topic among the entries, new or known, and `tagged` those that have any."""
 
     run: str
     kind: str  # poll, daily, archive or replay
@@ -581,8 +632,12 @@ class RunReport:
     reasons: Mapping[str, int]
     feeds: tuple[FeedReport, ...] = ()
     notes: tuple[str, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    topics: Mapping[str, int] = field(default_factory=dict)
+    tagged: int = 0
 
     def to_json(self) -> dict[str, Any]:
+        """As every command shows it and the landing zone keeps it; `from_json` reads it back."""
         return {
             "run": self.run,
             "kind": self.kind,
@@ -590,7 +645,28 @@ class RunReport:
             "ended": dates.iso(self.ended),
             "entries": self.entries,
             "outcomes": {str(outcome): self.outcomes.get(outcome, 0) for outcome in Outcome},
-            "reasons": dict(self.reasons),
+            "reasons": dict(sorted(self.reasons.items())),
+            "dropped": dict(sorted(self.dropped.items())),
+            "topics": dict(sorted(self.topics.items())),
+            "tagged": self.tagged,
             "feeds": [feed.to_json() for feed in self.feeds],
             "notes": list(self.notes),
         }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> RunReport:
+        """The report that `to_json` wrote. Raises KeyError, TypeError or ValueError where the record is none."""
+        return cls(
+            run=record["run"],
+            kind=record["kind"],
+            started=dates.instant(record["started"]),
+            ended=dates.instant(record["ended"]),
+            entries=record["entries"],
+            outcomes={Outcome(name): n for name, n in record["outcomes"].items()},
+            reasons=record["reasons"],
+            feeds=tuple(FeedReport.from_json(feed) for feed in record["feeds"]),
+            notes=tuple(record["notes"]),
+            dropped=record.get("dropped", {}),  # reports of older releases have none, and no topics
+            topics=record.get("topics", {}),
+            tagged=record.get("tagged", 0),
+        )

@@ -37,6 +37,7 @@ class Settings:
     ca_file: str = ""
     port: int = 8080  # of Airflow's web page (make up); the next free one where it is taken
     topics_file: str = ""
+    token: str = field(default="", repr=False)  # who shows it may change things on the page of `sitrep serve`
     # The store of a real deployment, in place of the embedded one. The URL may hold a password.
     elasticsearch_url: str = field(default="", repr=False)
     elasticsearch_api_key: str = field(default="", repr=False)
@@ -87,10 +88,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         ca_file=environ.get("SITREP_CA_FILE", ""),
         port=_positive("SITREP_PORT", environ.get("SITREP_PORT", "")) or 8080,
         topics_file=environ.get("SITREP_TOPICS", ""),
+        token=environ.get("SITREP_TOKEN", "").strip(),
         elasticsearch_url=environ.get("SITREP_ELASTICSEARCH_URL", "").strip(),
-        elasticsearch_api_key=environ.get("SITREP_ELASTICSEARCH_API_KEY", "").strip(),
+        elasticsearch_api_key=_secret(environ, "SITREP_ELASTICSEARCH_API_KEY").strip(),
         elasticsearch_user=environ.get("SITREP_ELASTICSEARCH_USER", ""),
-        elasticsearch_password=environ.get("SITREP_ELASTICSEARCH_PASSWORD", ""),
+        elasticsearch_password=_secret(environ, "SITREP_ELASTICSEARCH_PASSWORD"),
         elasticsearch_ca_file=environ.get("SITREP_ELASTICSEARCH_CA_FILE", ""),
         elasticsearch_prefix=_prefix(environ.get("SITREP_ELASTICSEARCH_PREFIX", "")),
         elasticsearch_shards=_positive("SITREP_ELASTICSEARCH_SHARDS", environ.get("SITREP_ELASTICSEARCH_SHARDS", ""))
@@ -104,6 +106,23 @@ def _dotenv() -> dict[str, str]:
         if folder and (folder / ".env").is_file():
             return {key: value for key, value in dotenv_values(folder / ".env").items() if value is not None}
     return {}
+
+
+def _secret(environ: Mapping[str, str], name: str) -> str:
+    """The variable, or what stands in the file that NAME_FILE names: there no list of processes shows it."""
+    named = environ.get(f"{name}_FILE", "")
+    if not named:
+        return environ.get(name, "")
+    if environ.get(name):
+        raise SettingsError("stands beside the same with _FILE", subject=name, advice="Set one of the two.")
+    try:
+        value = Path(named).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{named} cannot be read: {why}", subject=f"{name}_FILE") from None
+    if not value:
+        raise SettingsError(f"{named} is empty", subject=f"{name}_FILE")
+    return value
 
 
 def _default_home() -> Path:

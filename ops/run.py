@@ -17,6 +17,7 @@ import surroundings
 
 NEXT = """
 What to type next:
+  .venv/bin/sitrep serve                          all of it on a page, http://127.0.0.1:8099
   .venv/bin/sitrep search artillery --topic aid   stories, with the words that prove the topic
   .venv/bin/sitrep search flour                   any words
   .venv/bin/sitrep backfill PATH                  an archive of your own: WARC, JSON Lines, or saved pages

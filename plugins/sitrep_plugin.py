@@ -33,7 +33,12 @@ class SitrepPlugin(AirflowPlugin):
         from sitrep import check_ingest
 
         check_ingest()
-        from ingest.web import reports
+        from sitrep_moves import settings
+
+        from ingest.web.access import Access
+        from ingest.web.app import create_app
+        from ingest.web.window import Window
 
         guard = Depends(requires_access_view(AccessView.WEBSITE))
-        return [{"name": "sitrep", "app": reports.app([guard]), "url_prefix": "/sitrep"}]
+        app = create_app(Window(settings), Access(readers=[guard], framed=True))
+        return [{"name": "sitrep", "app": app, "url_prefix": "/sitrep"}]

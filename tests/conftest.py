@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -16,6 +17,10 @@ from ingest import settings as configuration
 from ingest.settings import Settings
 from tests import elastic_server
 from tests.servers import FaultServer
+
+if TYPE_CHECKING:  # imported where they are used: most tests need none of it
+    from fastapi.testclient import TestClient
+    from playwright.sync_api import Browser
 
 # What an example may take is a matter of what else the machine does; bounds on time have tests of their own.
 hypothesis.settings.register_profile("sitrep", deadline=None)
@@ -63,3 +68,39 @@ def client(elasticsearch_url: str) -> Iterator[Elasticsearch]:
     with Elasticsearch(address, basic_auth=(user, password), request_timeout=60) as client:
         yield client
         elastic_server.wipe(client, elastic_server.PREFIX, whole=True)
+
+
+@pytest.fixture(scope="session")
+def archive_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a home with the bundled archive in its store. For reading alone: all tests share it."""
+    from tests import windows
+
+    home = tmp_path_factory.mktemp("archive")
+    return windows.filled(Settings(home=home, landing=str(home / "landing"), workers=1))
+
+
+@pytest.fixture(scope="session")
+def web(archive_home: Settings) -> Iterator[TestClient]:
+    """The window over the bundled archive, alone and on loopback, without a browser."""
+    from tests import windows
+
+    with windows.client(archive_home) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    from tests import browser as browsers
+
+    with browsers.launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def site(archive_home: Settings) -> Iterator[str]:
+    """The address of the window over the bundled archive, for a browser."""
+    from tests import browser as browsers
+    from tests import windows
+
+    with browsers.served(windows.application(archive_home)) as address:
+        yield address

@@ -3,7 +3,7 @@ give it the fixtures `store` (an empty one) and `clock` (what its lease reads: `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import LeaseLost
-from ingest.models import Feed, FeedState, FullText, Head, Link, Story, TextFrom, Version, WantedPage
+from ingest.models import Feed, FeedState, FullText, Head, Link, Status, Story, TextFrom, Version, WantedPage
 from ingest.store import Booking, Lease, Query, Slice, Store
 
 STRANGE = "https://пример.example/‮a b\"c'%\\\x7f\u2028🇺🇦?q=;--"
@@ -181,6 +181,15 @@ class StoreContract:
         assert set(store.get(["id-a", "id-b", STRANGE])) == {"id-a"}
         assert store.get([]) == {}
         assert store.heads(["id-b"]) == {}
+
+    def test_ids_are_found_by_how_they_begin(self, store: Store) -> None:
+        write(store, *(story(name) for name in ("b2", "a", "b1", "b", "c")))
+        assert store.ids("id-b", 10) == ["id-b", "id-b1", "id-b2"]
+        assert store.ids("id-b", 2) == ["id-b", "id-b1"]
+        assert store.ids("id-b1", 2) == ["id-b1"]
+        assert store.ids("id-", 0) == store.ids("", 0) == []
+        for odd in ("id-d", "id-b%", "id-?", "id-\ud800", "id-b\U0010ffff", "*"):
+            assert store.ids(odd, 10) == []
 
     def test_writing_the_same_again_changes_nothing(self, store: Store) -> None:
         told = story("a", tags=tags("aid", "escalation", main=["aid"]))
@@ -509,6 +518,100 @@ class StoreContract:
                 assert {told.id[3:] for told in store.export(Query(text, **filters))} == expected
                 assert store.search(Query(text, limit=1, **filters)).total == len(expected)
                 assert sum(store.count(Query(text, **filters), "source").values()) == len(expected)
+
+    def test_topics_weigh_and_evidence_has_a_status(self, store: Store) -> None:
+        def proved(name: str, weight: Sequence[str], **statuses: str) -> Story:
+            told = tags(*statuses, main=weight)
+            proofs = [replace(told.evidence[n], status=Status(status)) for n, status in enumerate(statuses.values())]
+            return story(name, tags=replace(told, evidence=tuple(proofs)))
+
+        write(
+            store,
+            proved("a", ["aid"], aid="asserted", escalation="negated"),
+            proved("b", [], aid="planned"),
+            proved("c", ["escalation"], escalation="asserted"),
+            story("d"),
+        )
+        cases: list[tuple[dict[str, Any], set[str]]] = [
+            ({"topics": ["aid"], "weight": "main"}, {"a"}),
+            ({"topics": ["aid"], "weight": "mentioned"}, {"b"}),
+            ({"topics": ["aid", "escalation"], "weight": "mentioned"}, {"a", "b"}),
+            ({"topics": ["aid", "escalation"], "weight": "main"}, {"a", "c"}),
+            ({"statuses": ["asserted"]}, {"a", "c"}),
+            ({"statuses": ["planned", "negated"]}, {"a", "b"}),
+            ({"statuses": ["negated"], "topics": ["aid"]}, set()),
+            ({"statuses": ["negated"], "topics": ["escalation"]}, {"a"}),
+            ({"rules": ["aid-1"]}, {"a", "b"}),
+            ({"rules": ["escalation-1"], "statuses": ["asserted"]}, {"c"}),
+        ]
+        for filters, expected in cases:
+            for text in ("", "grain"):
+                assert set(found(store, text, **filters)) == expected, filters
+        assert store.count(Query(), "status") == {"asserted": 2, "negated": 1, "planned": 1}
+        assert store.count(Query(topics=["escalation"]), "status") == {"asserted": 1, "negated": 1}
+        assert store.count(Query(statuses=["planned"]), "status") == {"planned": 1}
+        assert store.count(Query(), "rule") == {"aid-1": 2, "escalation-1": 2}
+        assert store.count(Query(statuses=["negated"]), "rule") == {"escalation-1": 1}
+        assert store.count(Query(rules=["aid-1"]), "rule") == {"aid-1": 2, "escalation-1": 1}
+        write(store, proved("a", [], aid="planned"))
+        assert store.count(Query(), "status") == {"planned": 2, "asserted": 1}
+
+    def test_folded_a_cluster_shows_its_first_hit(self, store: Store) -> None:
+        early, late = "2022-05-20T00:00:00Z", "2022-05-26T00:00:00Z"
+        write(
+            store,
+            story("a", source="x.example", published=early),
+            story("b", source="y.example", cluster="id-a", lead=False, published=late),
+            story("c", source="y.example", cluster="id-a", lead=False, title="Another title", published=early),
+            story("d", source=None, title="Guns", text="Only artillery."),
+        )
+        page = store.search(Query("", folded=True))
+        assert (page.total, page.clusters) == (4, 2)
+        shown = [(hit.story.id, hit.copies, hit.outlets) for hit in page.hits]
+        assert shown == [("id-b", 2, 2), ("id-d", 0, 0)]
+        assert found(store, "", folded=True, order="oldest") == ["a", "d"]
+        assert found(store, "", folded=True, limit=1, offset=1) == ["d"]
+        assert found(store, "", folded=True, offset=2) == []
+        assert found(store, "artillery", folded=True, order="newest") == ["b", "d"]
+        assert found(store, "grain river", folded=True) == ["b"]
+        assert found(store, "another", folded=True) == ["c"]
+        assert store.search(Query("another", folded=True)).clusters == 1
+        assert store.search(Query("another")).clusters is None
+        assert found(store, "", folded=True, sources=["x.example"]) == ["a"]
+        assert found(store, "grain river", folded=True, offset=50_000) == []
+
+    def test_hits_come_in_the_order_that_is_asked_for(self, store: Store) -> None:
+        write(store, *(story(str(day), published=f"2022-05-0{day}", title="Flood" * (day == 2)) for day in (3, 1, 2)))
+        assert found(store, "", order="oldest") == ["1", "2", "3"]
+        assert found(store, "convoys", order="newest") == ["3", "2", "1"]
+        assert found(store, "convoys", order="oldest") == ["1", "2", "3"]
+        with pytest.raises(ValueError, match="sideways"):
+            store.search(Query(order="sideways"))
+
+    def test_a_word_of_the_title_alone(self, store: Store) -> None:
+        write(store, story("a", title="Convoys wait", text="The river froze."), story("b", title="Frost", text=TEXT))
+        assert set(found(store, "convoys")) == {"a", "b"}
+        assert found(store, "title:convoys") == ["a"]
+        assert found(store, "TITLE:convo*") == ["a"]
+        assert found(store, 'title:"convoys wait" river') == ["a"]
+        assert found(store, "-title:convoys") == ["b"]
+        assert found(store, "river -title:convoys") == ["b"]
+        assert found(store, 'title: "convoys"') == []  # "title" is a word here
+
+    def test_days_are_counted_by_topic_and_by_source(self, store: Store) -> None:
+        write(
+            store,
+            story("a", tags=tags("aid", "escalation"), published="2022-05-24T01:00:00+03:00", source="x.example"),
+            story("b", tags=tags("aid"), published="2022-05-24", source=None),
+            story("c", tags=tags("aid"), published=None),
+        )
+        assert store.days(Query(), "topic") == {
+            "aid": {"2022-05-23": 1, "2022-05-24": 1},
+            "escalation": {"2022-05-23": 1},
+        }
+        assert store.days(Query("grain"), "source") == {"": {"2022-05-24": 1}, "x.example": {"2022-05-23": 1}}
+        with pytest.raises(ValueError, match="weather"):
+            store.days(Query(), "weather")
 
     def test_copies_are_the_other_stories_of_the_cluster(self, store: Store) -> None:
         lead, copy = story("a"), story("b", cluster="id-a", lead=False, text="Short.")

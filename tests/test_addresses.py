@@ -1,6 +1,7 @@
 """Addresses of one story are equal, addresses of two are not; nothing raises."""
 
 import base64
+import re
 from collections.abc import Callable
 
 import pytest
@@ -293,7 +294,66 @@ def test_redact() -> None:
 
 
 @pytest.mark.parametrize(
-    "call", [addresses.key, addresses.site, addresses.unwrap, addresses.redact, addresses.absolute]
+    ("url", "names"),
+    [
+        ("https://git.example/feed.atom?token=abc123&tag=x", ["token"]),
+        ("https://git.example/feed.atom?feed_token=abc&private_token=def", ["feed_token", "private_token"]),
+        ("https://a.example/rss?key=AIza&auth=u&n=5", ["key", "auth"]),
+        ("https://a.example/rss?apiKey=1;access-key=2;API_KEY=3", ["apiKey", "access-key", "API_KEY"]),
+        ("https://a.example/rss?os_username=me&os_password=hunter2", ["os_password"]),
+        (
+            "https://s3.example/x?X-Amz-Credential=c&X-Amz-Signature=s&X-Amz-Date=d",
+            ["X-Amz-Credential", "X-Amz-Signature"],
+        ),
+        ("https://a.example/rss?%74oken=abc#access_token=def", ["%74oken", "access_token"]),
+        ("https://a.example/rss?secret=a?b=c", ["secret"]),
+    ],
+)
+def test_what_lets_somebody_in_is_not_shown(url: str, names: list[str]) -> None:
+    shown = addresses.shown(url)
+    assert re.findall(r"[?&;#]([^=?&;#]+)=\*[0-9a-f]{4}(?=[&;#]|$)", shown) == names
+    assert addresses.shown(shown) == shown
+    rest = re.compile(rf"(?<=[?&;#])({'|'.join(map(re.escape, names))})=[^&;#]*")
+    assert rest.sub("", shown) == rest.sub("", url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example/feed",
+        "https://a.example/feed?feed=rss2&cat=4&tag=auth&page=2",
+        "https://a.example/feed?keyword=key&keywords=token&author=Ada&assign=1&passage=2&sequence=5",
+        "https://alerts.example/feeds/1234/5678",
+        "https://a.example/?token=&key",
+        "https://a.example/token=5/x",
+        "mailto:me@example.org",
+        "",
+    ],
+)
+def test_what_lets_nobody_in_is_shown_as_it_is(url: str) -> None:
+    assert addresses.shown(url) == url
+
+
+def test_shown_addresses_tell_two_feeds_apart_and_hold_no_password() -> None:
+    one, other = (addresses.shown(f"https://a.example/rss?key={value}") for value in ("first", "second"))
+    assert one != other
+    assert (
+        addresses.shown("https://me:hunter2@a.example:8443/f?x=me@b.example")
+        == "https://a.example:8443/f?x=me@b.example"
+    )
+    assert addresses.shown("//me@a.example/f") == "//a.example/f"
+    assert not addresses.has_password("https://a.example/@me?x=y@z")
+    for url in (
+        "https://me@a.example",
+        "feed:https://me:pw@a.example/f",
+        "me:pw@a.example/f",
+        "https:\\\\me:p@a.example",
+    ):
+        assert addresses.has_password(url)
+
+
+@pytest.mark.parametrize(
+    "call", [addresses.shown, addresses.key, addresses.site, addresses.unwrap, addresses.redact, addresses.absolute]
 )
 def test_long_strings_cost_little(call: Callable[[str], object]) -> None:
     for unit in ("/amp", "%", "https://google.com/url?url=", "/..", "&utm_a=1", "www.", "["):

@@ -26,7 +26,7 @@ from warcio.warcwriter import WARCWriter
 from ingest import archive
 from ingest.archive import Raw, Refused, Source
 from ingest.errors import NotAnArchive
-from ingest.models import Capture, Line, Rejection
+from ingest.models import Capture, Dropped, Line, Rejection
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 COUNT = 8
@@ -554,7 +554,7 @@ def test_a_line_with_everything() -> None:
     )  # fmt: skip
     assert got == Line(
         "17", "https://n.example/1", "T", "<p>words", "words", "2022-05-24T10:00:00+03:00", "n.example", "en",
-        ("A", "B"), datetime(2022, 5, 24, 9, tzinfo=UTC), "x.jsonl line 7",
+        ("A", "B"), datetime(2022, 5, 24, 9, tzinfo=UTC), "x.jsonl line 7", number=7,
     )  # fmt: skip
 
 
@@ -592,6 +592,43 @@ def test_numbers_become_strings_and_bytes_text() -> None:
 
 
 @pytest.mark.parametrize(
+    ("authors", "taken", "why"),
+    [
+        ("One Name", ("One Name",), ""),
+        (None, (), ""),
+        ([], (), ""),
+        (["A", None, " "], ("A",), ""),
+        ({"name": "A", "url": "https://a.example"}, ("A",), ""),
+        ([{"name": "A"}, {"name": "B"}], ("A", "B"), ""),
+        (17, (), "a JSON number"),
+        (True, (), "a JSON true or false"),
+        (["A", 5, "B"], ("A", "B"), "a JSON number"),
+        ([["A"], "B"], ("B",), "a JSON array"),
+        ([{"url": "https://a.example"}, "B"], ("B",), "a JSON object"),
+        ({"name": ["A"]}, (), "a JSON object"),
+    ],
+)
+def test_of_authors_what_can_be_taken_is_taken(authors: object, taken: tuple[str, ...], why: str) -> None:
+    got = line({"id": 1, "text": "x", "authors": authors})
+    assert isinstance(got, Line)
+    assert got.authors == taken
+    lost = [Dropped("authors", f"`authors` has {why} where a name is expected", "x.jsonl line 7")] if why else []
+    assert list(got.dropped) == lost
+
+
+def test_what_is_known_beside_the_text_and_of_another_type_is_dropped_by_name() -> None:
+    fields = ("url", "title", "published", "source", "language", "first_seen")
+    got = line({"id": 1, "text": "x", **{name: ["x"] for name in fields}})
+    assert isinstance(got, Line)
+    assert (got.url, got.title, got.published, got.source, got.language, got.first_seen) == (None,) * 6
+    assert [(lost.field, lost.detail) for lost in got.dropped] == [
+        (name, f"`{name}` is a JSON array, not a string") for name in fields
+    ]
+    assert line({"id": 1, "text": "x", **dict.fromkeys(fields)}).dropped == ()
+    assert line({"id": 1, "text": "x", **dict.fromkeys(fields, "")}).dropped == ()
+
+
+@pytest.mark.parametrize(
     ("value", "name"),
     [
         (b"{", "not-json"),
@@ -610,8 +647,7 @@ def test_numbers_become_strings_and_bytes_text() -> None:
         ({"id": 1, "text": ["x"]}, "wrong-type"),
         ({"id": {"a": 1}, "text": "x"}, "wrong-type"),
         ({"id": True, "text": "x"}, "wrong-type"),
-        ({"id": 1, "text": "x", "authors": [1]}, "wrong-type"),
-        ({"id": 1, "text": "x", "title": ["x"]}, "wrong-type"),
+        ({"id": 1, "text": "x", "html": {"body": "x"}}, "wrong-type"),
         ({"id": 1, "html": " \n"}, "empty"),
     ],
 )
@@ -717,10 +753,16 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
     (tmp_path / "x.warc.gz").write_bytes(warc())
     (tmp_path / "y.jsonl").write_text('{"id": 1, "text": "x"}\n')
-    (tmp_path / "broken.warc.gz").write_bytes(b"")
-    folder, first, second = archive.sources([str(tmp_path)])
-    assert (folder.kind, first.kind, second.kind) == ("folder", "warc", "lines")
-    assert [Path(name).name for name in folder.skipped] == ["b_files", "photo.jpg", "broken.warc.gz"]
+    (tmp_path / "z.jsonl.gz").write_bytes(gzip.compress(b"\n"))
+    (tmp_path / "broken.warc.gz").write_bytes(b"rubbish")
+    folder, first, second, third = archive.sources([str(tmp_path)])
+    assert (folder.kind, first.kind, second.kind, third.kind) == ("folder", "warc", "lines", "empty")
+    assert [Path(file.path).name for file in folder.skipped] == ["broken.warc.gz", "b_files", "photo.jpg"]
+    assert folder.skipped[0].why.startswith("skipped, it holds no WARC record; expected a WARC file. It is damaged")
+    assert [(Path(file.path).name, file.why) for file in third.skipped] == [
+        ("z.jsonl.gz", "is empty, there is nothing to read")
+    ]
+    assert list(archive.read(third)) == []
     read = list(archive.read(folder))
     assert [Path(item.where).name for item in read] == ["a.TXT", "b.html", "c.htm"]
     assert read[-1].done == folder.size
@@ -812,6 +854,31 @@ def test_paths_that_hold_nothing(tmp_path: Path) -> None:
             archive.sources([str(path)])
 
 
+EMPTY = {"a.jsonl": b"", "b.jsonl.gz": gzip.compress(b""), "c.warc.gz": b"", "d.jsonl": b" \n", "e.txt": b""}
+
+
+def test_what_is_empty_is_named_beside_others_and_refused_alone(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in EMPTY]
+    for path in paths:
+        path.write_bytes(EMPTY[path.name])
+        with pytest.raises(NotAnArchive, match=r"is empty; expected .* See whether what writes it came to its end"):
+            archive.sources([str(path)])
+    with pytest.raises(NotAnArchive, match="is empty, and 4 more as well; expected"):
+        archive.sources([*map(str, paths)])
+    good = tmp_path / "good.jsonl"
+    good.write_text('{"id": 1, "text": "x"}\n')
+    assert [source.kind for source in archive.sources([*map(str, paths), str(good)])] == ["empty"] * 5 + ["lines"]
+
+
+def test_a_folder_of_broken_archives_says_what_is_wrong_with_them(tmp_path: Path) -> None:
+    (tmp_path / "a.warc.gz").write_bytes(b"<html>busy</html>")
+    with pytest.raises(NotAnArchive) as caught:
+        archive.sources([str(tmp_path)])
+    assert str(caught.value).startswith(
+        f"{tmp_path}/a.warc.gz: holds no WARC record; expected a WARC file. It is damaged"
+    )
+
+
 # size
 def test_memory_is_bounded_whatever_the_size(tmp_path: Path) -> None:
     """200 MB each of a plain WARC, a WARC in one gzip stream and JSON Lines, read in a process of its own."""
@@ -843,3 +910,23 @@ def test_memory_is_bounded_whatever_the_size(tmp_path: Path) -> None:
     plain, stream, lines, grown = map(int, done.stdout.split())
     assert (plain, stream, lines) == (count, count, 100_000)
     assert grown < 30_000  # KB
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "expected"),
+    [
+        (
+            "record",
+            b"WARC/1.1\r\nWARC-Type: response\r\nWARC-Target-URI: <https://n.example/a?b>\r\n\r\nx",
+            "https://n.example/a?b",
+        ),
+        ("record", b"WARC/1.1\r\nwarc-target-uri:http://n.example/\xff\r\n\r\n", "http://n.example/\ufffd"),
+        ("record", b"WARC/1.1\r\n\r\n\x00", None),
+        ("line", b'{"id": 1, "url" : "https://n.example/1", "html": "' + b"<" * 99 + b'"}', "https://n.example/1"),
+        ("line", b'{"url": "file:///etc/passwd"}', None),
+        ("line", b'{"url": ["https://n.example/1"]', None),
+        ("file", b"<a href='https://n.example/1'>", None),
+    ],
+)
+def test_a_piece_names_its_address_without_being_decoded(kind: str, data: bytes, expected: str | None) -> None:
+    assert archive.address(Raw(kind, data, None, "here", 0, len(data))) == expected

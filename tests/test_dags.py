@@ -38,6 +38,7 @@ Airflow = Callable[..., dict[str, Any]]
 TOLD = {
     "One ship": "The harbour master said on Monday that the first vessel in eleven days had been let through.",
     "Two": "Farmers of the northern county asked for diesel, because their tractors have stood still since the spring.",
+    "Three": "The council of the island voted on Friday to build a second pier, against the advice of its engineers.",
 }
 
 
@@ -180,6 +181,39 @@ def work_off(pipe: Pipe, plan: plans.Plan, *landings: str) -> dict[str, Any]:
     return plans.report_on(pipe, plan.run, [item for share in shares for item in share], parts).to_json()
 
 
+def test_a_poll_publishes_what_a_poll_before_it_left(pipe: Pipe, server: FaultServer) -> None:
+    server.on("/feed", [Reply(200, rss(server, *("One ship", "Two", "Three")[:n]), RSS) for n in (1, 2, 3)])
+    follow(pipe, server)
+    begun = MIDNIGHT - timedelta(hours=2)
+    first = plans.poll(pipe, "sitrep_poll/r1", begun, DAY)
+    landed = plans.fetch_batch(pipe, first.run, 0)
+    (share,) = plans.close(pipe, first.run, [landed])
+    plans.digest(pipe, first.run, share)  # and its worker is gone for good
+    daily = plans.daily(pipe, "sitrep_daily/r1", asked(begun, by_hand=True), DAY)  # at work at this moment
+    at_work = plans.fetch_batch(pipe, daily.run, 0)
+    pipe.store.save_states([replace(state, due=None) for state in pipe.store.states([server.url("/feed")]).values()])
+    second = plans.poll(pipe, "sitrep_poll/r2", begun + timedelta(minutes=10), DAY + DAYS)  # midnight passed between
+    report = work_off(pipe, second, plans.fetch_batch(pipe, second.run, 0))
+    assert titles(pipe) == ["One ship", "Three", "Two"]
+    assert (report["entries"], report["feeds"][0]["entries"]) == (4, 4)  # one of the first poll, three of its own
+    third = plans.poll(pipe, "sitrep_poll/r3", begun + timedelta(minutes=20), DAY + DAYS)
+    assert [item["landing"] for share in plans.close(pipe, third.run, []) for item in share] == []
+    assert jobs.left_over(pipe, third.run) == [at_work]
+
+
+def test_what_was_set_aside_is_not_what_was_left(pipe: Pipe, server: FaultServer) -> None:
+    server.on("/feed", Reply(200, rss(server, "One ship"), RSS))
+    follow(pipe, server)
+    first = plans.poll(pipe, "sitrep_poll/r1", MIDNIGHT, DAY)
+    landed = plans.fetch_batch(pipe, first.run, 0)
+    (part,) = plans.digest(pipe, first.run, [{"landing": landed}])
+    assert jobs.left_over(pipe, first.run) == [landed]
+    note = {"version": pipe.landing.part(part).version, "tries": 3, "error": "OSError: a sector is gone"}
+    pipe.landing.write_json(f"failures/{part}.json", note)
+    assert jobs.left_over(pipe, first.run) == []
+    assert plans.poll(pipe, "sitrep_poll/r2", MIDNIGHT, DAY).run.id != first.run.id
+
+
 def test_a_daily_run_closes_its_day_with_the_polls_of_that_day(pipe: Pipe, server: FaultServer) -> None:
     server.on("/feed", [Reply(200, rss(server, "One ship"), RSS), Reply(200, rss(server, "One ship", "Two"), RSS)])
     follow(pipe, server)
@@ -212,6 +246,12 @@ def test_a_backfill_run_replays_its_day_and_takes_the_archive_of_that_day(
     assert "a backfill run replays" in report["notes"][0]
     empty = plans.daily(opened, "sitrep_daily/b2", asked(started, backfill=True), DAY - DAYS)
     assert work_off(opened, empty)["notes"][-1] == "nothing landed on 2026-03-08"
+    (tmp_path / "2026-03-07.jsonl").write_text("\n")
+    empty = plans.daily(opened, "sitrep_daily/b3", asked(started, backfill=True), DAY - 2 * DAYS)
+    assert work_off(opened, empty)["notes"][-2:] == [
+        f"{tmp_path}/2026-03-07.jsonl: is empty, there is nothing to read",
+        "nothing landed on 2026-03-07",
+    ]
     assert len(server.requests) == polls  # nothing was fetched
     opened.close()
 

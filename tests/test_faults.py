@@ -231,11 +231,22 @@ def test_what_kills_a_worker_is_quarantined_and_can_be_retried(tmp_path: Path, m
     monkeypatch.setattr(workers, "PATIENCE", 2.0)
     monkeypatch.setattr(workers, "BATCH_PATIENCE", 4.0)
     faults = ("OUT OF MEMORY", "SEGFAULT", "HANG", "GREEDY")
-    bad = [json.dumps({"id": fault, "title": fault, "text": f"{fault}. " + text(random.Random(9))}) for fault in faults]
+    bad = [
+        json.dumps(
+            {
+                "id": fault,
+                "url": f"https://bad.example/{n}",
+                "title": fault,
+                "text": f"{fault}. " + text(random.Random(9)),
+            }
+        )
+        for n, fault in enumerate(faults)
+    ]
     file = tmp_path / "bad.jsonl"
     file.write_text("\n".join([*lines(20)[:20], *bad, *lines(40, 2)[:40]]))
     pipe = Pipe(Settings(tmp_path, str(tmp_path / "landing"), workers=2))
-    report, named = jobs.backfill(pipe, runs.start("archive"), [str(file)])
+    run = runs.start("archive")
+    report, named = jobs.backfill(pipe, run, [str(file)])
     pipe.close()
     assert report.entries == 64
     assert report.outcomes[Outcome.QUARANTINED] == 4
@@ -243,6 +254,8 @@ def test_what_kills_a_worker_is_quarantined_and_can_be_retried(tmp_path: Path, m
     assert len(named) == 4
     listed = [json.loads(line) for line in sitrep(tmp_path, "quarantine", "list", "--json").stdout.splitlines()]
     assert sorted(item["where"] for item in listed) == [f"{file} line {n}" for n in (21, 22, 23, 24)]
+    assert sorted(item["url"] for item in listed) == [f"https://bad.example/{n}" for n in range(4)]
+    assert {(item["source"], item["run"]) for item in listed} == {("bad.example", run.id)}
     shown = sitrep(tmp_path, "quarantine", "show", listed[0]["id"], "--bytes").stdout
     assert shown in bad
     sitrep(tmp_path, "quarantine", "drop", listed[0]["id"])

@@ -158,6 +158,26 @@ def test_what_is_no_feed_is_reported_and_the_rest_goes_on() -> None:
         "Empty", "Local", "Script", "Web", "More", "Secret", "Odd", "Odd",
     ]  # fmt: skip
     assert "hunter2" not in " ".join(found.problems)
+    (secret,) = [problem for problem in found.problems if "Secret" in problem]
+    assert secret.startswith(
+        "'Secret' has a user or a password in its address, 'https://a.example/f'. Those are never sent"
+    )
+
+
+def test_tokens_in_addresses_stand_in_no_problem_and_no_title() -> None:
+    token = "https://a.example/f?token=s3cr3t&amp;n=1"
+    found = read_opml(
+        opml(
+            f'<outline text="{token}" xmlUrl="{token}"/><outline text="{token}2" xmlUrl="{token}3" delay="-1"/>'
+            '<outline text="X" xmlUrl="ftp://a.example/f?token=s3cr3t"/>'
+        )
+    )
+    assert [feed.url for feed in found] == [
+        "https://a.example/f?token=s3cr3t&n=1",
+        "https://a.example/f?token=s3cr3t&n=13",
+    ]
+    assert "s3cr3t" not in repr([found.problems, [feed.title for feed in found]])
+    assert len(found.problems) == 2
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from warcio.checker import Checker
 
 from ingest import archive
 from ingest.errors import LandingFault, UsageError
-from ingest.landing import FRAME, Landing, Quarantined, surt
-from ingest.models import Capture, Content, Evidence, Fingerprint, Tags, TextFrom
+from ingest.landing import FRAME, Landing, surt
+from ingest.models import Capture, Content, Evidence, Fingerprint, Quarantined, Tags, TextFrom
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 BATCH = "captures/2026-11-23/run-0000.warc.gz"
@@ -503,7 +503,7 @@ def test_the_same_bytes_are_quarantined_once(landing: Landing) -> None:
     assert other != identity
     listed = {each.id: each for each in landing.quarantined()}
     assert set(listed) == {identity, other}
-    assert listed[identity] == replace(item, reason="other", detail="again", data=b"", id=identity)
+    assert listed[identity] == replace(item, reason="other", detail="again", data=b"", id=identity, size=8)
     assert landing.quarantined_bytes(identity) == b"\x00<bytes>"
     landing.drop_quarantined(identity)
     assert [each.id for each in landing.quarantined()] == [other]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ingest import dates
+from ingest.fetch import reasons
 from ingest.models import Feed, FullText, Outcome, RunReport
 from ingest.pipeline import jobs, runs
 from ingest.pipeline.pipe import Pipe
@@ -225,6 +228,45 @@ def test_a_feed_that_brings_none_says_why_and_costs_no_other(
     assert (good.status, good.entries) == ("new", 1)
 
 
+def test_a_host_that_asks_for_time_is_named_and_its_feeds_wait(pipe: Pipe, server: FaultServer) -> None:
+    server.on("/a", Reply(200, rss(item("https://a.example/1", "A", "Text.")), RSS))
+    server.on("/b", Reply(429, headers={"Retry-After": "7200"}))
+    server.on("/c", Reply(200, rss(item("https://a.example/2", "B", "Text.")), RSS))
+    asked = [Feed(server.url(f"{path}?key=hush"), full_text=FullText.NEVER) for path in ("/a", "/b", "/c")]
+    a, b, c = poll(pipe, *asked).feeds
+    assert (a.status, b.status, c.status) == ("new", "unreachable", "waiting")
+    assert (b.reason, c.reason) == ("rate-limited", "rate-limited")
+    assert b.detail == "429, to be asked again in 7200 s"
+    assert c.detail == f"its host answered {server.url('/b')}?key=* with 429, to be asked again in 7200 s"
+    assert server.paths() == ["/a", "/b"]
+    poll(pipe, *asked)  # the next run leaves the one alone that the answer was about, and tries the other
+    assert server.paths() == ["/a", "/b", "/a", "/c"]
+
+
+def test_feeds_that_wait_are_tried_again_where_the_time_is_over_within_the_run(
+    pipe: Pipe, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reasons, "LEAST_WAIT", 0.1)
+    with FaultServer() as slow:
+        slow.on("/1", [Reply(503), Reply(200, page("Pontoons", *BRIDGE), HTML, pause=0.5)])
+        slow.on("/2", Reply(200, page("Flour", *HARBOUR), HTML))
+        server.on("/c", Reply(200, rss(item(slow.url("/1"), "Pontoons", "Engineers …")), RSS))
+        poll(pipe, Feed(server.url("/c")))  # its page waits for the next run
+        document = Reply(
+            200, rss(item(slow.url("/1"), "Pontoons", "…"), item(slow.url("/2"), "Flour", "A ship …")), RSS
+        )
+        server.on("/b", [Reply(429, headers={"Retry-After": "0"}), document])
+        server.on("/c", document)
+        report = poll(pipe, Feed(server.url("/b")), Feed(server.url("/c")))
+    b, c = report.feeds
+    assert (b.status, c.status) == ("new", "new")
+    assert (b.entries, c.entries) == (2, 3)  # the page that waited counts, and its entry in the document
+    assert server.paths() == ["/c", "/b", "/b", "/c"]
+    assert slow.paths().count("/2") == 1
+    assert {story["text_from"] for story in stories(pipe)} == {"page"}
+    assert pipe.store.states([b.url])[b.url].status == "active"
+
+
 def test_another_sites_feed_mentions_and_does_not_revise(pipe: Pipe, server: FaultServer) -> None:
     with FaultServer() as other:
         link = server.url("/news/bridge")
@@ -252,3 +294,48 @@ def test_landing_keeps_every_response(pipe: Pipe, server: FaultServer) -> None:
 def test_outcomes_are_a_closed_list() -> None:
     names = "indexed duplicate revised recleaned retagged unchanged rejected quarantined"
     assert [str(outcome) for outcome in Outcome] == names.split()
+
+
+def told(path: Path, *texts: tuple[str, str], **more: str) -> str:
+    """An archive of lines, each of an address and a text, with others between them."""
+    rows = []
+    for number, (url, text) in enumerate(texts):
+        rows.append({"url": url, "title": "Bridge", "text": text, **more})
+        rows += [{"id": f"{path.name} {number} {n}", "text": f"Other story {number} {n}."} for n in range(70)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return str(path)
+
+
+@pytest.mark.parametrize("more", [{}, {"first_seen": "2022-05-24"}, {"first_seen": "2022-05-24T10:00:00Z"}])
+def test_of_lines_that_state_the_same_time_the_last_is_current(
+    settings: Settings, tmp_path: Path, more: dict[str, str]
+) -> None:
+    url, texts = "https://a.example/1", [" ".join(BRIDGE[: n + 1]) for n in (2, 0, 1)]
+    for number, order in enumerate((texts, texts[::-1], [texts[0], texts[1], texts[0]])):
+        pipe = Pipe(replace(settings, home=tmp_path / str(number), landing=str(tmp_path / str(number) / "landing")))
+        path = told(tmp_path / f"{number}.jsonl", *((url, text) for text in order), **more)
+        report, _ = jobs.backfill(pipe, runs.start("archive"), [path], workers=2)
+        (shown,) = (story for story in stories(pipe) if story["url"] == url)
+        assert (shown["text"], shown["revision"]) == (order[-1], len(set(order)))
+        assert shown["first_seen"] == (
+            dates.iso(dates.instant(more["first_seen"])) if more else dates.iso(report.started)
+        )
+        before = state(pipe)
+        jobs.backfill(pipe, runs.start("archive"), [path], workers=1)
+        assert state(pipe) == before
+        pipe.close()
+
+
+def test_which_file_comes_first_does_not_matter(settings: Settings, tmp_path: Path) -> None:
+    url = "https://a.example/1"
+    one = told(tmp_path / "one.jsonl", (url, BRIDGE[0]), (url, BRIDGE[1]))
+    two = told(tmp_path / "two.jsonl", (url, BRIDGE[2]))
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    shown = []
+    for number, order in enumerate(([one, two], [two, one])):
+        pipe = Pipe(replace(settings, home=tmp_path / str(number), landing=str(tmp_path / str(number) / "landing")))
+        jobs.backfill(pipe, runs.start("archive", now=now), order, workers=2)
+        shown.append([{**story, "indexed": None} for story in stories(pipe)])
+        pipe.close()
+    assert shown[0] == shown[1]
+    assert [story["text"] for story in shown[0] if story["url"] == url] == [BRIDGE[1]]

@@ -20,7 +20,7 @@ from textwrap import dedent
 
 import apsw
 import pytest
-from builders import fingerprint, moment, story
+from builders import fingerprint, moment, story, tags
 
 from ingest.errors import LeaseLost, StoreGone
 from ingest.store import Lease, Query, Slice, sqlite_file
@@ -353,6 +353,21 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
         now + 2,
         1,
     )
+
+
+def test_a_store_of_the_first_version_knows_the_statuses_of_its_evidence_too(path: Path) -> None:
+    store = SqliteStore(path)
+    write(store, story("a", tags=tags("aid")), story("b"))
+    store.close()
+    connection = apsw.Connection(str(path))
+    old = "DROP TABLE story_proofs; DROP TABLE removed; DROP TABLE closed_months"
+    connection.execute(f"{old}; UPDATE meta SET value = 1 WHERE key = 'schema'")
+    connection.close()
+    store = SqliteStore(path)
+    assert store.count(Query(), "status") == {"asserted": 1, "history": 1}
+    assert found(store, "", statuses=["history"]) == ["a"]
+    assert store.closed_months() == []
+    store.close()
 
 
 def test_a_damaged_database_is_named(path: Path) -> None:

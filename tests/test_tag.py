@@ -217,10 +217,12 @@ def test_status(small: tag.Rules, text: str, status: Status) -> None:
     assert tag.tag(small, None, text, "en").evidence[0].status is status
 
 
-def test_history_and_denials_carry_nothing_alone(small: tag.Rules) -> None:
+def test_history_carries_nothing_and_a_denial_where_the_rule_says_so(small: tag.Rules, tmp_path: Path) -> None:
     assert tag.tag(small, None, "They sent soldiers years ago.", "en") == Tags()
-    assert tag.tag(small, None, "They did not send soldiers.", "en") == Tags()
-    assert tag.tag(small, None, "They gave no aid. They gave no aid.", "en").topics == ("help",)  # the rule says so
+    assert tag.tag(small, None, "They did not send soldiers.", "en").topics == ("moves",)
+    path = tmp_path / "rules.yaml"
+    path.write_text(SMALL.replace("blockers: [sport]}", "carries: [asserted]}"), encoding="utf-8")
+    assert tag.tag(tag.load(path), None, "They did not send soldiers.", "en") == Tags()
 
 
 def test_a_story_about_something_else(tmp_path: Path) -> None:
@@ -334,8 +336,24 @@ def test_a_wrong_file_is_named_with_line_and_problem(tmp_path: Path, content: st
     with pytest.raises(SettingsError) as caught:
         tag.load(path)
     assert problem in str(caught.value)
-    assert (f"{path}, line {line}:" if line else f"{path}:") in str(caught.value)
+    assert (f"{path}, line {line}, column " if line else f"{path}:") in str(caught.value)
     assert tag.check(path).problems == (str(caught.value),)
+
+
+def test_every_fault_is_named_at_once_with_its_column(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    broken = SMALL.replace("[tennis]", "[t*, ok, ok]").replace("thing: [who], scope", "thing: [hwo], scope")
+    path.write_text(broken.replace("weight: 0.5", "weight: 7"), encoding="utf-8")
+    problems = tag.check(path).problems
+    assert [line.removeprefix(f"{path}, ").split(": ")[0] for line in problems] == [
+        "line 7, column 16",
+        "line 7, column 24",
+        "line 17, column 52",
+        "line 19, column 14",
+    ]
+    assert "is 'who' meant?" in problems[2]
+    path.write_text(SMALL.replace("[tennis]", f"[{', '.join(['x*'] * 300)}]"), encoding="utf-8")
+    assert len(tag.check(path).problems) == rulesfile.MOST_FAULTS
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
@@ -404,7 +422,7 @@ SEEDS, _ = make_seed_archive.read()
 @pytest.mark.parametrize("story", SEEDS, ids=[story.name for story in SEEDS])
 def test_the_seed_stories_have_their_topics(rules: tag.Rules, story: make_seed_archive.Story) -> None:
     found = proved(tag.tag(rules, story.title, story.text, story.language), story.title, story.text)
-    assert set(found.main_topics) == story.main
+    assert set(found.main_topics) == story.main, found.evidence
     assert set(found.topics) == story.main | story.mentioned
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +43,35 @@ def children() -> set[int]:
 def test_results_come_in_order() -> None:
     batches = [[b"%d.%d" % (n, k) for k in range(n % 4)] for n in range(40)]
     assert run(batches) == [f"Hello {item.decode()}" for batch in batches for item in batch]
+
+
+IN_CELERY = """
+import sys
+import billiard  # Celery's multiprocessing
+from ingest.pipeline import workers
+from tests import faulty
+
+def task():
+    assert billiard.current_process().daemon
+    results = workers.run([[b"a"], [b"b"]], faulty.echo, workers=2, prepare=faulty.prepare, context=["Hello"])
+    assert [result for _, done in results for result in done] == ["Hello a", "Hello b"]
+
+if __name__ == "__main__":
+    process = billiard.Process(target=task, daemon=True)
+    process.start()
+    process.join()
+    sys.exit(process.exitcode)
+"""
+
+
+def test_they_work_in_a_process_of_celerys(tmp_path: Path) -> None:
+    script = tmp_path / "celery_task.py"
+    script.write_text(IN_CELERY)
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environ, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_nothing_starts_nothing() -> None:

@@ -13,6 +13,7 @@ stands before the damage is kept. Whatever is lost is one `Refused`, so that it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +21,9 @@ from pathlib import Path
 from ingest.archive.lines import read_lines
 from ingest.archive.objects import decode_line
 from ingest.archive.pages import decode_file, read_folder
-from ingest.archive.places import files, sources
+from ingest.archive.places import files, look, sources
 from ingest.archive.records import decode_record
-from ingest.archive.shapes import LINE_MAX, RECORD_MAX, UNCHANGED, Raw, Refused, Source, Unfit
+from ingest.archive.shapes import HEAD_MAX, LINE_MAX, RECORD_MAX, UNCHANGED, Raw, Refused, Skipped, Source, Unfit
 from ingest.archive.warc import read_warc
 from ingest.errors import NotAnArchive
 from ingest.models import Capture, Line, Rejection
@@ -33,10 +34,13 @@ __all__ = [
     "UNCHANGED",
     "Raw",
     "Refused",
+    "Skipped",
     "Source",
+    "address",
     "decode",
     "files",
     "landed",
+    "look",
     "read",
     "sources",
 ]
@@ -47,11 +51,15 @@ def read(source: Source, start: int = 0) -> Iterator[Raw | Refused]:
 
     Damage inside comes as `Refused`. Raises NotAnArchive where the source is gone.
     """
-    readers = {"warc": read_warc, "lines": read_lines, "folder": read_folder}
+    readers = {"warc": read_warc, "lines": read_lines, "folder": read_folder, "empty": _read_nothing}
     try:
         yield from readers[source.kind](source, start)
     except FileNotFoundError as error:
         raise NotAnArchive("is gone", subject=source.path) from error
+
+
+def _read_nothing(_source: Source, _start: int) -> Iterator[Raw | Refused]:
+    return iter(())
 
 
 def decode(raw: Raw, *, now: datetime, trusted: bool = False) -> Capture | Line | Rejection | None:
@@ -69,6 +77,18 @@ def decode(raw: Raw, *, now: datetime, trusted: bool = False) -> Capture | Line 
         return decode_record(raw, now, trusted)
     except Unfit as refused:
         return Rejection(refused.reason, refused.detail, raw.where)
+
+
+_NAMED = {
+    "record": re.compile(rb"(?im)^warc-target-uri[ \t]*:[ \t]*<?(https?://[^\s>]{1,8000})"),
+    "line": re.compile(rb'"url"\s*:\s*"(https?://[^"\\\s]{1,8000})"'),
+}
+
+
+def address(raw: Raw) -> str | None:
+    """The address that a piece names, found without decoding it: that may be what it cannot stand."""
+    named = _NAMED[raw.kind].search(raw.data, 0, HEAD_MAX) if raw.kind in _NAMED else None
+    return named[1].decode("utf-8", "replace") if named else None
 
 
 def landed(path: str) -> Iterator[Capture]:

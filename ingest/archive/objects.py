@@ -12,32 +12,48 @@ import orjson
 from ingest import dates
 from ingest.archive.pages import as_text
 from ingest.archive.shapes import Raw, Unfit
-from ingest.models import Line, Rejection
+from ingest.models import Dropped, Line, Rejection
 
-_STRINGS = ("url", "title", "html", "text", "published", "source", "language")
+_NEEDED = ("id", "html", "text")  # what a line is known by and what it says: of another type, it is none
+_MORE = ("url", "title", "published", "source", "language")
 
 
 def decode_line(raw: Raw) -> Line | Rejection:
+    """The line that an object is. What is known beside its text and cannot be taken is `dropped`."""
     number = raw.where.rpartition(" ")[2]
+    dropped: list[Dropped] = []
     try:
         record = _object(raw.data)
-        values = {name: _string(record, name) for name in (*_STRINGS, "id")}
+        values = {name: _string(record, name) for name in _NEEDED}
+        for name in _MORE:
+            try:
+                values[name] = _string(record, name)
+            except Unfit as odd:
+                values[name] = None
+                dropped.append(Dropped(name, odd.detail, raw.where))
         _check_line(values)
-        return Line(
-            guid=values["id"] or None,
-            url=values["url"] or None,
-            title=values["title"],
-            html=values["html"],
-            text=values["text"] if (values["text"] or "").strip() or not (values["html"] or "").strip() else None,
-            published=values["published"] or None,
-            source=values["source"] or None,
-            language=values["language"] or None,
-            authors=_authors(record.get("authors")),
-            first_seen=_first_seen(record.get("first_seen")),
-            where=raw.where,
-        )
     except Unfit as refused:
         return Rejection(refused.reason, f"line {number}: {refused.detail}", raw.where)
+    authors, no_names = _authors(record.get("authors"))
+    first_seen, no_instant = _first_seen(record.get("first_seen"))
+    for name, why in (("authors", no_names), ("first_seen", no_instant)):
+        if why:
+            dropped.append(Dropped(name, why, raw.where))
+    return Line(
+        guid=values["id"] or None,
+        url=values["url"] or None,
+        title=values["title"],
+        html=values["html"],
+        text=values["text"] if (values["text"] or "").strip() or not (values["html"] or "").strip() else None,
+        published=values["published"] or None,
+        source=values["source"] or None,
+        language=values["language"] or None,
+        authors=authors,
+        first_seen=first_seen,
+        where=raw.where,
+        dropped=tuple(dropped),
+        number=int(number) if number.isdecimal() else 0,
+    )
 
 
 def _object(data: bytes) -> Mapping[str, Any]:
@@ -72,7 +88,11 @@ def _string(record: Mapping[str, Any], name: str) -> str | None:
         value = str(value)
     if value is None or isinstance(value, str):
         return _whole(value) if value else value
-    raise Unfit("wrong-type", f"`{name}` is a JSON {_JSON_NAMES.get(type(value), 'object')}, not a string")
+    raise Unfit("wrong-type", f"`{name}` is {_type(value)}, not a string")
+
+
+def _type(value: Any) -> str:
+    return f"a JSON {_JSON_NAMES.get(type(value), 'object')}"
 
 
 def _whole(value: str) -> str:
@@ -93,19 +113,22 @@ def _check_line(values: Mapping[str, str | None]) -> None:
         raise Unfit("empty", "no word in `html` or `title`")
 
 
-def _authors(value: Any) -> tuple[str, ...]:
-    """A list of names, a single name, or (as in JSON Feed) objects with a `name`."""
-    if value is None:
-        return ()
+def _authors(value: Any) -> tuple[tuple[str, ...], str]:
+    """A list of names, a single name, or (as in JSON Feed) objects with a `name`; and what among it is none."""
     items = value if isinstance(value, list) else [value]
     names = [item.get("name") if isinstance(item, dict) else item for item in items]
-    if not all(name is None or isinstance(name, str) for name in names):
-        raise Unfit("wrong-type", "`authors` is no list of names")
-    return tuple(_whole(name) for name in names if name and name.strip())
+    odd = [item for item, name in zip(items, names, strict=True) if item is not None and not isinstance(name, str)]
+    why = f"`authors` has {_type(odd[0])} where a name is expected" if odd else ""
+    return tuple(_whole(name) for name in names if isinstance(name, str) and name.strip()), why
 
 
-def _first_seen(value: Any) -> datetime | None:
+def _first_seen(value: Any) -> tuple[datetime | None, str]:
+    """The instant, or why there is none: the time of the run is taken instead."""
+    if value is None or value == "":
+        return None, ""
+    if not isinstance(value, str):
+        return None, f"`first_seen` is {_type(value)}, not a string"
     try:
-        return dates.instant(value.strip()) if isinstance(value, str) else None
+        return dates.instant(value.strip()), ""
     except (ValueError, OverflowError):
-        return None  # the time of the run is taken instead
+        return None, "`first_seen` is no date of ISO 8601"

@@ -11,22 +11,37 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.archive.shapes import ARCHIVES, BLOCK, UTF16, Source, transcoded
+from ingest.archive.shapes import ARCHIVES, BLOCK, UTF16, Skipped, Source, transcoded
 from ingest.archive.streams import Damaged, codec_of, next_member, pieces
 from ingest.archive.warc import NEXT_RECORD
 from ingest.errors import NotAnArchive
 
 _WARC_NAME = re.compile(r"\.warc(\.gz|\.zst)?$", re.IGNORECASE)
 _LINES_NAME = re.compile(r"\.(jsonl|ndjson|json)(\.(gz|xz|zst))?$", re.IGNORECASE)
+_DAMAGED = "It is damaged, or another kind of file under that name: get it again, and compare its size."
 _PAGE_NAME = re.compile(r"\.(html?|txt)$", re.IGNORECASE)
 
 
 def sources(paths: Sequence[str]) -> list[Source]:
-    """The archives at these paths; a folder is one for its saved pages and one for each archive file in it.
+    """The archives at these paths; a folder is one for its saved pages and one for each archive file in it. Files in
+    which nothing is come as "empty" ones beside others.
 
-    Raises NotAnArchive, naming the path and what was expected, for one that holds none.
+    Raises NotAnArchive, naming the path and what was expected, for one that holds none, and where all are empty.
     """
-    return [source for path in paths for source in _sources(Path(path))]
+    found = [source for path in paths for source in look(path)]
+    if found and all(source.kind == "empty" for source in found):
+        others = f", and {len(found) - 1} more as well" if len(found) > 1 else ""
+        raise NotAnArchive(
+            f"is empty{others}; expected {ARCHIVES}",
+            subject=found[0].path,
+            advice="See whether what writes it came to its end.",
+        )
+    return found
+
+
+def look(path: str) -> list[Source]:
+    """What `sources` finds at one path, be it empty or not."""
+    return _sources(Path(path))
 
 
 def _sources(path: Path) -> list[Source]:
@@ -46,16 +61,18 @@ def _sources(path: Path) -> list[Source]:
 def _file(path: Path) -> Source:
     size = path.stat().st_size
     if size == 0:
-        raise NotAnArchive(f"is empty; expected {ARCHIVES}", subject=str(path))
+        return _empty(path)
     if _PAGE_NAME.search(path.name):
         return Source(str(path), "folder", size)
     with path.open("rb") as file:
         head = _beginning(file)
-        if not head:
-            raise NotAnArchive(f"cannot be decompressed; expected {ARCHIVES}", subject=str(path))
+        if head is None:
+            raise NotAnArchive(f"cannot be decompressed; expected {ARCHIVES}", subject=str(path), advice=_DAMAGED)
+        if not transcoded(head).removeprefix(codecs.BOM_UTF8).strip() and len(head) < BLOCK:
+            return _empty(path)
         if _WARC_NAME.search(path.name):
             if not _has_record(file):
-                raise NotAnArchive("holds no WARC record; expected a WARC file", subject=str(path))
+                raise NotAnArchive("holds no WARC record; expected a WARC file", subject=str(path), advice=_DAMAGED)
             return Source(str(path), "warc", size)
         if _LINES_NAME.search(path.name):
             problem = _no_lines(head, strict=".json" in (path.suffix.lower(), path.with_suffix("").suffix.lower()))
@@ -69,17 +86,30 @@ def _file(path: Path) -> Source:
     raise NotAnArchive(f"is no archive; expected {ARCHIVES}", subject=str(path))
 
 
+def _empty(path: Path) -> Source:
+    return Source(str(path), "empty", 0, (Skipped(str(path), "is empty, there is nothing to read"),))
+
+
 def _folder(path: Path) -> list[Source]:
-    pages, archives, skipped = walk(path)
+    pages, archives, others = walk(path)
+    skipped = [Skipped(name, "skipped, no page and no archive") for name in others]
+    broken: list[Skipped] = []
     found: list[Source] = []
     for archive in archives:
         try:
-            found.append(_file(archive))
-        except NotAnArchive:
-            skipped.append(str(archive))
-    if pages or (skipped and found):
+            source = _file(archive)
+        except NotAnArchive as error:
+            broken.append(Skipped(str(archive), f"skipped, it {error.args[0]}. {error.advice}".rstrip()))
+        except OSError as error:
+            broken.append(Skipped(str(archive), f"skipped, it cannot be read ({error.strerror})"))
+        else:
+            found.append(source)
+    if pages or ((skipped or broken) and any(source.kind != "empty" for source in found)):
         size = sum(page.stat().st_size for page in pages)
-        found.insert(0, Source(str(path), "folder", size, tuple(skipped)))
+        found.insert(0, Source(str(path), "folder", size, (*broken, *skipped)))
+    if not found and broken:
+        more = f" ({len(broken) - 1} more as well)" if len(broken) > 1 else ""
+        raise NotAnArchive(broken[0].why.removeprefix("skipped, it "), subject=broken[0].path + more)
     if not found:
         raise NotAnArchive(f"holds no archive and no saved page; expected {ARCHIVES}", subject=str(path))
     return found
@@ -114,8 +144,8 @@ def _saved_page(folder: str, names: Sequence[str]) -> bool:
     return any(f"{stem}{suffix}" in names for suffix in (".html", ".htm"))
 
 
-def _beginning(file: BinaryIO) -> bytes:
-    """The first bytes of the archive, decompressed where it is compressed."""
+def _beginning(file: BinaryIO) -> bytes | None:
+    """The first bytes of the archive, decompressed where it is compressed; None where that cannot be done."""
     codec = codec_of(file)
     file.seek(0)
     if codec is None:
@@ -127,7 +157,7 @@ def _beginning(file: BinaryIO) -> bytes:
             if len(head) >= BLOCK:
                 break
     except Damaged:
-        pass  # what could be read is what there is to judge by; reading will tell of the damage
+        return head or None  # what could be read is what there is to judge by; reading will tell of the damage
     return head
 
 

@@ -17,14 +17,22 @@ ARCHIVES = "a WARC (.warc, .warc.gz), JSON Lines (.jsonl, .gz, .xz, .zst) or sav
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One archive. A "folder" holds saved pages (or is a single one); `skipped` are the files in it that are none.
-    `size` is in bytes, as `done` of what is read from it."""
+class Skipped:
+    """A file that is not read, and why."""
 
     path: str
-    kind: str  # "warc", "lines" or "folder"
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One archive. A "folder" holds saved pages (or is a single one); `skipped` are the files in it that are none. An
+    "empty" one is a file in which nothing is. `size` is in bytes, as `done` of what is read from it."""
+
+    path: str
+    kind: str  # "warc", "lines", "folder" or "empty"
     size: int
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from typing import Any
 import click
 
 from ingest import __version__
-from ingest.command_line import feeds, quarantine, running, searching, showing, store, topics
+from ingest.command_line import feeds, quarantine, running, searching, serving, showing, store, topics
 from ingest.errors import NotAnArchive, SettingsError, SitrepError, UsageError
 
 WRONG_USE = (UsageError, SettingsError, NotAnArchive)
 SECTIONS = {
     "Take in": ("run", "backfill", "fetch", "digest", "publish"),
-    "Read": ("search", "show", "export", "report"),
+    "Read": ("serve", "search", "show", "export", "report"),
     "Look after": ("feeds", "topics", "quarantine", "store", "completion"),
 }
 
@@ -58,6 +58,7 @@ def sitrep() -> None:
       sitrep backfill seeds/archive        read the bundled archive
       sitrep search artillery --topic aid  find stories, with the words that prove the topic
       sitrep run                           poll the feeds, once: the whole daily job
+      sitrep serve                         search and read on a page of this machine
       sitrep report                        what the last run took in and what became of it
 
     Everything lies below SITREP_HOME (default: var/ in the checkout). Settings: see .env.example.
@@ -84,7 +85,15 @@ def completion(shell: str) -> None:
     click.echo(kind(sitrep, {}, "sitrep", "_SITREP_COMPLETE").source())
 
 
-for command in (*running.COMMANDS, *searching.COMMANDS, feeds.feeds, quarantine.quarantine, store.store, topics.topics):
+for command in (
+    *running.COMMANDS,
+    *searching.COMMANDS,
+    serving.serve,
+    feeds.feeds,
+    quarantine.quarantine,
+    store.store,
+    topics.topics,
+):
     sitrep.add_command(command)
 
 

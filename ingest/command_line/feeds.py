@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from ingest.command_line import showing
+from ingest.command_line import naming, showing
 from ingest.command_line.options import as_json, working
 from ingest.errors import UsageError
 
 if TYPE_CHECKING:
-    from ingest.models import Feed, FeedState
+    from ingest.models import Feed
     from ingest.pipeline.finding import Checked
 
 
@@ -28,34 +29,24 @@ def feeds() -> None:
 @feeds.command("list", short_help="Show all feeds and how each stands.")
 @as_json
 def list_(as_json: bool) -> None:
-    """Show all feeds, how often each is polled, and how it stands.
+    """Show all feeds, how often each is polled, and how it stands. Tokens in their addresses are not shown.
 
     \b
       new        not polled yet          backoff   did not answer, waits
       active     polled at its own rate  retired   said that it is gone
       paused     left alone
     """
+    from ingest.pipeline import records
+
     with working() as pipe:
         known = pipe.feeds()
         states = pipe.store.states(feed.url for feed in known)
-    records = [_record(feed, states.get(feed.url)) for feed in known]
+    told = [records.feed(feed, states.get(feed.url)) for feed in known]
     if not as_json:
-        showing.known_feeds(records)
-        showing.say(showing.count(len(records), "feed"))
-    for record in records if as_json else ():
+        showing.known_feeds(told)
+        showing.say(showing.count(len(told), "feed"))
+    for record in told if as_json else ():
         showing.echo_json(record)
-
-
-def _record(feed: Feed, state: FeedState | None) -> dict[str, Any]:
-    return {
-        **asdict(feed),
-        "status": "paused" if feed.paused else state.status if state else "new",
-        "reason": state.reason if state else None,
-        "address": state.address if state else feed.url,
-        "polled": state.polled if state else None,
-        "due": state.due if state else None,
-        "interval": state.interval if state else None,
-    }
 
 
 @feeds.command(short_help="Add a feed, by its address or that of its site.")
@@ -81,8 +72,9 @@ def add(url: str, full_text: str | None, language: str | None, as_json: bool) ->
     """
     from dataclasses import replace
 
+    from ingest import addresses
     from ingest.models import FullText
-    from ingest.pipeline import finding
+    from ingest.pipeline import finding, records
 
     with working() as pipe:
         known = {feed.url: feed for feed in pipe.feeds()}
@@ -93,10 +85,10 @@ def add(url: str, full_text: str | None, language: str | None, as_json: bool) ->
         )
         pipe.store.save_feeds([feed])
     if as_json:
-        showing.echo_json(asdict(feed))
+        showing.echo_json(records.settings_of(feed))
         return
     verb = "kept, it was there" if feed.url in known else "added"
-    showing.say(f"{verb}: {feed.title or 'a feed without a title'}, {feed.url}")
+    showing.say(f"{verb}: {feed.title or 'a feed without a title'}, {addresses.shown(feed.url)}")
 
 
 @feeds.command(short_help="Fetch feeds once and say how they answer.")
@@ -107,11 +99,11 @@ def check(urls: tuple[str, ...], as_json: bool) -> None:
 
     Exit code 0 whatever they answer: a script reads `status` with --json.
     """
-    from ingest.models import Feed
     from ingest.pipeline import finding
 
     with working() as pipe:
-        asked = [Feed(url) for url in urls] or pipe.feeds()
+        known = pipe.feeds()
+        asked = [_asked(known, url) for url in urls] or known
         failed = 0
         for result in finding.check(pipe, asked):
             failed += result.status != "ok"
@@ -120,6 +112,16 @@ def check(urls: tuple[str, ...], as_json: bool) -> None:
             else:
                 click.echo(showing.plain(_answer(result)))
     showing.say(f"{len(asked) - failed} of {showing.count(len(asked), 'feed')} answer")
+
+
+def _asked(known: Sequence[Feed], url: str) -> Feed:
+    """A feed that is known, also by its address as it is shown, or a new one at that address."""
+    from ingest.models import Feed
+
+    try:
+        return naming.feed(known, url)
+    except UsageError:
+        return Feed(url)
 
 
 def _answer(result: Checked) -> str:
@@ -133,11 +135,12 @@ def _answer(result: Checked) -> str:
 @click.argument("url")
 def remove(url: str) -> None:
     """Stop reading a feed. Its stories stay."""
+    from ingest import addresses
+
     with working() as pipe:
-        pipe.feeds()
-        if not pipe.store.remove_feed(url):
-            raise UsageError("no such feed", subject=url, advice="`sitrep feeds list` shows all.")
-    showing.say(f"removed {url}")
+        feed = naming.feed(pipe.feeds(), url)
+        pipe.store.remove_feed(feed.url)
+    showing.say(f"removed {addresses.shown(feed.url)}")
 
 
 @feeds.command("import", short_help="Add the feeds of an OPML file.")
@@ -162,7 +165,7 @@ def import_(file: Path, as_json: bool) -> None:
 @feeds.command(short_help="Write all feeds as OPML.")
 @click.argument("file", type=click.File("wb", lazy=True), default="-")
 def export(file: BinaryIO) -> None:
-    """Write all feeds as OPML, to a file or to stdout."""
+    """Write all feeds as OPML, to a file or to stdout: with their whole addresses, also where those hold a token."""
     from ingest import feeds as opml
 
     with working() as pipe:

@@ -55,12 +55,14 @@ def fetch(feeds_file: Path | None, due: bool, page_budget: float, as_json: bool)
     The whole job in three moves:
       sitrep fetch && sitrep digest && sitrep publish
     """
+    from ingest import addresses
     from ingest.pipeline import fetching, jobs, runs
 
     with working() as pipe, showing.progress() as progress:
         polls = jobs.choose(pipe, _feeds(pipe, feeds_file)[0], everything=not due)
         path = fetching.fetch(pipe, runs.start("poll"), polls.feeds, page_budget=page_budget, progress=progress)
-        lines = pipe.landing.read_json(runs.beside(path))["feeds"]
+        learned = pipe.landing.read_json(runs.beside(path))["feeds"]
+    lines = [{**line, "url": addresses.shown(line["url"])} for line in learned]
     if as_json:
         showing.echo_json({"landing": path, "feeds": lines})
         return

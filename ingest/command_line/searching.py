@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.command_line import showing
+from ingest.command_line import naming, showing
 from ingest.command_line.options import as_json, since, source, topic, until
 from ingest.errors import UsageError
 
 if TYPE_CHECKING:
-    from ingest.models import Link, Story
-    from ingest.store import Hit, Query, Store
+    from ingest.models import Story
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet would run
 EXCLUDED = re.compile(r"-[^\W_].+", re.DOTALL)  # -word or -"a phrase", no option: those of more letters have two dashes
 
 
@@ -62,19 +58,21 @@ def search(words: tuple[str, ...], limit: int, offset: int, leads: bool, as_json
       sitrep search 'shell*' --leads               words that begin so; one story of each cluster
       sitrep search --topic escalation --limit 50  no words: the newest
     """
+    from ingest.pipeline import records
     from ingest.pipeline.pipe import opened
     from ingest.store import Query
 
     query = Query(text=_typed(words), leads_only=leads, limit=limit, offset=offset, **chosen)
     with opened() as pipe:
+        naming.check_topics(pipe, query.topics)
         found = pipe.store.search(query)
-        hint = "" if found.total else _hint(pipe.store, query)
+        hint = "" if found.total else naming.hint(pipe.store, query)
     console = None if as_json else showing.terminal()
     for hit in found.hits:
         if console:
             showing.hit(hit, console)
         else:
-            showing.echo_json(_hit(hit))
+            showing.echo_json(records.hit(hit))
     if not found.total:
         showing.say(f"no story was found{hint}")
     elif console:
@@ -92,94 +90,28 @@ def _quoted(argument: str) -> str:
     return argument if plain or re.search(r"\s-|\*(\s|$)", phrase) else f'{sign}"{phrase}"'
 
 
-def _hint(store: Store, query: Query) -> str:
-    """What to try where nothing was found: the names that there are, where one was asked for that is none."""
-    from ingest.store import Query as Everything
-
-    for by, asked in (("topic", query.topics), ("source", query.sources), ("language", query.languages)):
-        known = [name for name in store.count(Everything(), by) if name] if asked else []
-        if asked and not set(asked) & set(known):
-            shown = ", ".join(known[:8]) + (" …" if len(known) > 8 else "")
-            return f"; no story has the {by} {', '.join(asked)}" + (f", there are {shown}" if known else "")
-    return ""
-
-
-def _hit(hit: Hit) -> dict[str, Any]:
-    marks = [list(span) for span in hit.marks]
-    return {**hit.story.to_json(), "score": hit.score, "snippet": hit.snippet, "marks": marks, "copies": hit.copies}
-
-
 @click.command(short_help="Show a story with its evidence, copies and revisions.")
 @click.argument("identity", metavar="ID")
 @as_json
 def show(identity: str, as_json: bool) -> None:
     """Show a story: text, clocks, topics with the sentences that prove them, its copies and its revisions.
 
-    Of each copy, the numbers are told in which it differs from the story that it is linked to.
+    Of each copy, the numbers are told in which it differs from the story that it is linked to. The beginning of an id
+    will do where no other begins so.
+
+    \b
+    Example:
+      sitrep show 5f1c09
     """
+    from ingest.pipeline import records
     from ingest.pipeline.pipe import opened
 
     with opened() as pipe:
-        found = pipe.store.get([identity]).get(identity)
-        if found is None:
-            raise UsageError("no story has this id", subject=identity, advice="`sitrep search` shows ids.")
-        record = _shown(pipe.store, found)
+        record = records.story(pipe.store, naming.story(pipe.store, identity))
     if as_json:
         showing.echo_json(record)
     else:
         showing.story(record, showing.terminal())
-
-
-def _shown(store: Store, story: Story) -> dict[str, Any]:
-    from ingest.store import Query
-
-    members = sorted(store.export(Query(cluster=story.cluster)), key=lambda m: (not m.lead, m.instant(), m.id))
-    links = store.links(member.id for member in members)
-    return {
-        **story.to_json(),
-        "members": [_member(member, links) for member in members],
-        "revisions": _revisions(story),
-    }
-
-
-def _revisions(story: Story) -> list[dict[str, Any]]:
-    from ingest import dates
-
-    return [
-        {
-            "revision": number,
-            "first_captured": dates.iso(version.first),
-            "last_captured": dates.iso(version.last),
-            "title": version.content.title,
-            "text": version.content.text,
-            "published": version.content.published,
-        }
-        for number, version in enumerate(story.versions, 1)
-    ]
-
-
-def _member(member: Story, links: Iterable[Link]) -> dict[str, Any]:
-    own = [link for link in links if member.id in (link.a, link.b)]
-    return {
-        "id": member.id,
-        "lead": member.lead,
-        "title": member.content.title,
-        "source": member.content.source,
-        "published": member.published,
-        "url": member.content.url,
-        "share": max((link.share for link in own), default=None),
-        "numbers": [] if member.lead else _numbers(member, own),
-    }
-
-
-def _numbers(member: Story, own: list[Link]) -> list[dict[str, Any]]:
-    """The numbers in which a copy differs from the lead, or where it is not linked to it, from its nearest."""
-    nearest = max(own, key=lambda link: (link.other(member.id) == member.cluster, link.share, link.a, link.b))
-    theirs, ours = nearest.numbers if member.id == nearest.b else nearest.numbers[::-1]
-    if not theirs and not ours:
-        return []
-    of = nearest.other(member.id)
-    return [{"of": of, "theirs": list(dict.fromkeys(theirs)), "own": list(dict.fromkeys(ours))}]
 
 
 @click.command(short_help="Write every story as JSON Lines or CSV.")
@@ -202,44 +134,36 @@ def export(format_: str, as_json: bool, output: Any, **chosen: Any) -> None:
       sitrep export > stories.jsonl
       sitrep export --topic aid --since 2022-05-01 --until 2022-06-01 --format csv -o may.csv
     """
-    import orjson
-
+    from ingest.pipeline import exporting
     from ingest.pipeline.pipe import opened
     from ingest.store import Query
 
     if as_json and format_ != "jsonl":
         raise UsageError("--json and --format csv exclude each other")
     target = output or sys.stdout.buffer
+    query = Query(**chosen)
     with opened() as pipe:
-        stories = (story.to_json() for story in pipe.store.export(Query(**chosen)))
-        lines = (orjson.dumps(story) + b"\n" for story in stories) if format_ == "jsonl" else _csv(stories)
-        for line in lines:
+        naming.check_topics(pipe, query.topics)
+        counted = _Counted(pipe.store.export(query))
+        for line in exporting.jsonl(counted) if format_ == "jsonl" else exporting.as_csv(counted):
             target.write(line)
         target.flush()
+        hint = "" if counted.count else naming.hint(pipe.store, query)
+    if not counted.count:
+        showing.say(f"no story was found{hint}")
 
 
-def _csv(stories: Iterator[Mapping[str, Any]]) -> Iterator[bytes]:
-    """Rows of CSV in UTF-8, every field quoted; lists as JSON; what a spreadsheet would run as a formula disarmed."""
-    from ingest.models import STORY_FIELDS
+class _Counted:
+    """Passes on what it is made of, and counts it."""
 
-    yield _row(STORY_FIELDS)
-    for story in stories:
-        yield _row(_cell(story[name]) for name in STORY_FIELDS)
+    def __init__(self, items: Iterator[Story]) -> None:
+        self._items = items
+        self.count = 0
 
-
-def _row(cells: Iterable[str]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, quoting=csv.QUOTE_ALL).writerow(cells)
-    return line.getvalue().encode()
-
-
-def _cell(value: Any) -> str:
-    import orjson
-
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return f"'{text}" if text.startswith(FORMULA) else text
+    def __iter__(self) -> Iterator[Story]:
+        for item in self._items:
+            self.count += 1
+            yield item
 
 
 COMMANDS = (search, show, export)

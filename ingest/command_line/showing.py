@@ -28,7 +28,7 @@ HELP_WIDTH = 100
 READING_WIDTH = 100  # longer lines of prose are hard to follow
 LONGEST = 5000  # code points of a line that is shown; a paragraph is longer only by mistake or malice
 WIDE = 60  # cells of a column of names where no terminal limits it
-STATUSES = ("new", "unchanged", "not due", "paused", "retired", "backoff", "failed", "unreachable")
+STATUSES = ("new", "unchanged", "not due", "paused", "retired", "waiting", "backoff", "failed", "unreachable")
 MEANING = {
     "indexed": "new stories",
     "duplicate": "new, and told before by another: kept and linked",
@@ -193,6 +193,9 @@ def report(record: Mapping[str, Any], console: Console | None = None) -> None:
     if record["reasons"]:
         told = sorted(record["reasons"].items(), key=lambda item: (-item[1], item[0]))
         _print(console, _text(f"rejected or quarantined for: {', '.join(f'{name} {n}' for name, n in told)}"), 2)
+    if record.get("dropped"):
+        lost = sorted(record["dropped"].items(), key=lambda item: (-item[1], item[0]))
+        _print(console, _text(f"kept without a field that says nothing: {', '.join(f'{k} {n}' for k, n in lost)}"), 2)
     for note in record["notes"]:
         _print(console, _text(note), 2)
     if record["feeds"]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ingest.store.elastic import ElasticStore
 
 
-@click.group(short_help="Check and set up the store.")
+@click.group(short_help="Check, set up, migrate and rebuild the store; drop a month.")
 def store() -> None:
     """Check and set up the store: the embedded one, or the Elasticsearch that SITREP_ELASTICSEARCH_URL names."""
 
@@ -53,17 +53,23 @@ def check(as_json: bool) -> None:
 def setup() -> None:
     """Put templates, small indices and the alias into Elasticsearch, or those of this release in place of older ones.
 
-    The first run does so too, where its key may. It changes no story.
+    The first run does so too, where its key may. It changes no story. Kibana's run reports, quarantine and older
+    versions of stories are written anew from what they are derived from.
     """
+    from ingest.pipeline import mirroring
     from ingest.pipeline.pipe import opened
 
-    with opened() as pipe:
+    with opened() as pipe, showing.progress() as progress:
         if not pipe.settings.elasticsearch_url:
             raise UsageError(
                 "the embedded store sets itself up", advice="Set SITREP_ELASTICSEARCH_URL for Elasticsearch."
             )
         _served(pipe).setup()
-        showing.say(f"{_served(pipe).where} is set up")
+        reports, items, unshown = mirroring.show_anew(pipe, progress)
+        for note in unshown:
+            showing.say(note)
+        told = f"{showing.count(reports, 'report')} and {showing.count(items, 'quarantined item')} are shown there"
+        showing.say(f"{_served(pipe).where} is set up; {told}")
 
 
 @store.command()

@@ -5,12 +5,13 @@ Decides and touches nothing: bytes, states and the time come in, values go out. 
     due(feeds, states, now) → fetched and parsed by others → Poll → after(feed, state, poll, now) → Learned
 """
 
-from ingest.feeds.opml import NAMESPACE, OpmlFile, read_opml, same, write_opml
+from ingest.feeds.opml import NAMESPACE, NO_PASSWORDS, OpmlFile, read_opml, same, write_opml
 from ingest.feeds.places import candidates
 from ingest.feeds.polling import Learned, Poll, after, due, entry_digest, entry_key, max_age
 
 __all__ = [
     "NAMESPACE",
+    "NO_PASSWORDS",
     "Learned",
     "OpmlFile",
     "Poll",

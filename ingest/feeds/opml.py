@@ -23,6 +23,11 @@ SIZE_LIMIT = 16_000_000  # bytes; 40,000 feeds with titles and options take that
 NAME_LIMIT = 300  # characters of a title
 DELAY_LIMIT = 3600.0  # seconds between two requests to one host; more is a slip of the pen
 
+NO_PASSWORDS = (
+    "Those are never sent, and never kept. Give the address without them; where the site asks for them, look there for"
+    " an address with a token of your own: Sitrep leaves its value out of all that it shows and exports."
+)
+
 # Encodings that text comes in. Python has others, some of which take quadratic time (punycode) or read escapes.
 _CHARSETS = re.compile(
     r"utf-?(8|16|32)|(us-)?ascii|iso[-_]?(8859|2022)|latin|windows-?\d|cp\d|koi8|(x-)?mac|gb|big5|euc|shift|sjis|tis",
@@ -204,7 +209,7 @@ def _feed(outline: etree._Element, group: str, problems: list[str]) -> Feed | No
     kind = _option(outline, "type").lower()
     written = _option(outline, "xmlUrl") or (_option(outline, "url") if kind in ("rss", "atom", "rdf", "feed") else "")
     name = _name(outline)
-    called = repr(name) if name else "An outline without a name"
+    called = repr(addresses.shown(name)) if name else "An outline without a name"
     if not written:
         if kind == "include":
             problems.append(f"{called} includes another list, which is not followed.")
@@ -212,12 +217,15 @@ def _feed(outline: etree._Element, group: str, problems: list[str]) -> Feed | No
             problems.append(f"{called} names no feed.")
         return None
     url = _address(written)
+    if addresses.has_password(written):
+        problems.append(f"{called} has a user or a password in its address, {_shown(written)}. {NO_PASSWORDS}")
+        return None
     if not url:
         problems.append(f"{called} has an address that cannot be fetched: {_shown(written)}.")
         return None
     return Feed(
         url=url,
-        title=name if name != url else None,
+        title=addresses.shown(name) if name != url else None,
         site=_address(_option(outline, "htmlUrl")),
         full_text=_full_text(outline, called, problems),
         language=_language(_option(outline, "language")),
@@ -231,19 +239,14 @@ def _address(written: str) -> str | None:
     """The address as written where it can be fetched as it is, else its repaired form (feed:// and the like); None
     without one, and where it carries a password: that would stand in every report, and is never sent."""
     fit = addresses.absolute(written)
-    if not fit or _has_password(written):
+    if not fit or addresses.has_password(written):
         return None
     plain = re.fullmatch(r"https?://[!-~]+", written, re.IGNORECASE)
     return written if plain and len(written) <= addresses.LONGEST else fit
 
 
-def _has_password(written: str) -> bool:
-    behind_scheme = re.sub(r"^(feed:)?([a-z]*:)?[/\\]*", "", written, flags=re.IGNORECASE)
-    return "@" in re.split(r"[/?#\\]", behind_scheme, maxsplit=1)[0]
-
-
 def _shown(written: str) -> str:
-    return repr(addresses.redact(written) if "@" in written else words.one_line(written, 120))
+    return repr(addresses.redact(written) if "@" in written else words.one_line(addresses.shown(written), 120))
 
 
 def _full_text(outline: etree._Element, called: str, problems: list[str]) -> FullText:

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
+from ingest import addresses
 from ingest.fetch import robots, wire
 from ingest.fetch.reasons import REASONS, Fault, Status, Verdict, judge
 from ingest.fetch.schedule import Run, Schedule, Turn
@@ -353,7 +354,8 @@ class Fetcher:
             return
         verdict = judge(answer, conditional=conditional)
         if verdict.reason == "rate-limited":
-            others = Verdict("waiting", verdict.reason, verdict.detail, verdict.retry_after)
+            told = f"its host answered {addresses.redact(job.target.url)} with {verdict.detail}"
+            others = Verdict("waiting", verdict.reason, told, verdict.retry_after)
             _end_all(self._schedule.give_up(place, others), others)
         job.end(verdict)
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ingest import addresses, archive, clean, dates, feeds, tag
-from ingest.landing import Landing, Quarantined
-from ingest.models import Capture, Content, Entry, Fingerprint, Outcome, Rejection
+from ingest.landing import Landing
+from ingest.models import Capture, Content, Dropped, Entry, Fingerprint, Outcome, Quarantined, Rejection
 from ingest.pipeline import workers
 from ingest.pipeline.pipe import Progress, Step, silent
 from ingest.pipeline.reading import Answered, Digested, Job, Trouble, prepare, work
@@ -27,7 +27,7 @@ PART = 10_000  # stories in a file of stories
 PART_WEIGHT = 32 << 20
 BATCH_ITEMS = 64
 BATCH_BYTES = 1 << 20  # of raw input in one batch: some fifty pages
-NAMED = 200  # rejections whose place and reason a part names; all are counted
+NAMED = 200  # rejections whose place and reason a part names, and as many fields that were dropped; all are counted
 Item = archive.Raw | archive.Refused
 WALL = 2  # entries that end at one address: it is a wall or a front page, and none of theirs
 
@@ -177,6 +177,10 @@ class _Writer:
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
         self.reasons: Counter[str] = Counter()
         self.named: list[dict[str, str]] = []
+        self.dropped: Counter[str] = Counter()
+        self.without: list[dict[str, str]] = []
+        self.topics: Counter[str] = Counter()
+        self.tagged = 0
 
     def add(self, raw: Item, digested: Digested) -> None:
         fingerprints = iter(digested.fingerprints)
@@ -184,8 +188,14 @@ class _Writer:
             if isinstance(result, Content):
                 self.stories.append((result, next(fingerprints)))
                 self.weight += len(result.text) + 4000
+                self.topics.update(result.tags.topics)
+                self.tagged += bool(result.tags.topics)
             elif isinstance(result, Outcome):
                 self.counts[""][result] += 1
+            elif isinstance(result, Dropped):
+                self.dropped[result.field] += 1
+                if len(self.without) < NAMED:
+                    self.without.append({"field": result.field, "detail": result.detail, "where": result.where})
             elif isinstance(result, Rejection):
                 self._count(Outcome.REJECTED, result.reason, result.detail, result.where, result.feed)
             else:
@@ -195,13 +205,14 @@ class _Writer:
         """Quarantine an item with its bytes."""
         assert isinstance(raw, archive.Raw)
         where = raw.where
+        url = trouble.url or archive.address(raw)
         self.landing.quarantine(
             Quarantined(
                 reason=trouble.reason,
                 detail=trouble.detail,
                 where=where,
                 kind=raw.kind,
-                feed=trouble.feed,
+                feed=addresses.shown(trouble.feed) if trouble.feed else None,
                 captured=self.job.now,
                 meta={
                     "trusted": self.job.trusted,
@@ -209,15 +220,19 @@ class _Writer:
                     "now": dates.iso(self.job.now),
                 },
                 data=raw.data,
+                url=url and addresses.shown(url),
+                source=addresses.site(url),
+                run=self.job.run,
             )
         )
         self._count(Outcome.QUARANTINED, trouble.reason, trouble.detail, where, trouble.feed)
 
     def _count(self, outcome: Outcome, reason: str, detail: str, where: str, feed: str | None) -> None:
-        self.counts[(feed or "") if self.job.trusted else ""][outcome] += 1
+        self.counts[addresses.shown(feed or "") if self.job.trusted else ""][outcome] += 1
         self.reasons[reason] += 1
         if len(self.named) < NAMED:
-            self.named.append({"outcome": str(outcome), "reason": reason, "detail": detail, "where": where})
+            said = {"outcome": str(outcome), "reason": reason, "detail": detail, "where": where, "feed": feed or ""}
+            self.named.append(said)
 
     def end_of_batch(self, position: int) -> None:
         """A place where reading can go on: the part ends here if it is full."""
@@ -240,6 +255,10 @@ class _Writer:
             "counts": {feed: dict(counts) for feed, counts in self.counts.items()},
             "reasons": dict(self.reasons),
             "named": self.named,
+            "dropped": dict(self.dropped),
+            "without": self.without,
+            "topics": dict(self.topics),
+            "tagged": self.tagged,
         }
         self.landing.write_part(path, [story for story, _ in ordered], [mark for _, mark in ordered], header)
         self.paths.append(path)

@@ -9,6 +9,8 @@ nothing and fetches no finished batch twice.
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +40,7 @@ class _Batch:
     pages: dict[str, WantedPage] = field(default_factory=dict)  # by address key: one request a page
     fresh: set[str] = field(default_factory=set)  # address keys of pages that an entry of this very run asked for
     told: set[tuple[str, str]] = field(default_factory=set)  # feeds and keys of the entries in this run's documents
+    limited: dict[str, float] = field(default_factory=dict)  # feeds whose host asked for time → when it is over
 
 
 def fetch(
@@ -68,20 +71,32 @@ def _poll(pipe: Pipe, path: str, batch: Sequence[Feed], page_budget: float, prog
     urls = [feed.url for feed in batch]
     with pipe.landing.captures(path) as writer, Fetcher(pipe.settings) as fetcher, parse.Parser() as parser:
         work = _Batch(writer, pipe.store.states(urls))
-        for done, (feed, fetched) in enumerate(_answers(fetcher, batch, work.states), 1):
-            _learn(work, parser, feed, fetched)
-            progress(Step("feeds", done, len(batch), "feeds"))
+        _feeds(work, fetcher, parser, batch, progress)
+        end = time.monotonic() + page_budget
         waiting = {page.url: page for page in pipe.store.wanted(urls)}
         for page in waiting.values():
             work.pages[addresses.key(page.url)] = page
         delays = {feed.url: feed.delay for feed in batch}
         left, gone = _pages(work, fetcher, delays, page_budget, progress)
+        # Nobody waits for a host that asked for time; but where it is over by now, its feeds are tried once more.
+        again = [feed for feed in batch if work.limited.get(feed.url, math.inf) <= time.monotonic()]
+        if again:
+            work.pages.clear()
+            _feeds(work, fetcher, parser, again, progress)
+            more = _pages(work, fetcher, delays, max(0.0, end - time.monotonic()), progress)
+            left, gone = left + more[0], gone + more[1]
     return {
         "feeds": [work.lines[url] for url in urls],
         "states": [state.to_json() for state in work.states.values()],
         "wanted": [page.to_json() for page in left],
         "fetched": [url for url in gone if url in waiting],
     }
+
+
+def _feeds(work: _Batch, fetcher: Fetcher, parser: parse.Parser, batch: Sequence[Feed], progress: Progress) -> None:
+    for done, (feed, fetched) in enumerate(_answers(fetcher, batch, work.states), 1):
+        _learn(work, parser, feed, fetched)
+        progress(Step("feeds", done, len(batch), "feeds"))
 
 
 def _answers(
@@ -107,6 +122,8 @@ def _learn(work: _Batch, parser: parse.Parser, feed: Feed, fetched: Fetched) -> 
     for response in fetched.responses:
         work.writer.add(replace(response, feed=feed.url))
     now = datetime.now(UTC)
+    if fetched.reason == "rate-limited" and fetched.retry_after is not None:
+        work.limited[feed.url] = time.monotonic() + fetched.retry_after
     poll = feeds.Poll(
         status=fetched.status,
         reason=fetched.reason,
@@ -127,7 +144,9 @@ def _learn(work: _Batch, parser: parse.Parser, feed: Feed, fetched: Fetched) -> 
             poll = _with_document(poll, answer, document)
     learned = feeds.after(feed, work.states.get(feed.url), poll, now)
     work.states[feed.url] = learned.state
+    waited = work.lines[feed.url]["entries"] if feed.url in work.lines else 0  # its pages, where it is asked again
     work.lines[feed.url] = _line(feed, poll, detail, document, learned)
+    work.lines[feed.url]["entries"] += waited
     if document:
         work.told.update((feed.url, key) for key in poll.entries)
         _want_pages(work, feed, document, {*learned.new, *learned.changed}, now)
@@ -155,6 +174,8 @@ def _line(
         status = "failed"
     elif poll.status == "unchanged" or (document and not learned.new and not learned.changed):
         status = "unchanged"
+    elif poll.status == "waiting":
+        status = "waiting"
     else:
         status = "new" if document else "unreachable"
     return {

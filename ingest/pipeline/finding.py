@@ -14,7 +14,8 @@ from ingest.pipeline.pipe import Pipe
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """How a feed answered: `status` is ok or failed, `reason` and `detail` say why it failed."""
+    """How a feed answered; its addresses as they may be shown. `status` is ok or failed, `reason` and `detail` say why
+    it failed."""
 
     url: str
     status: str
@@ -34,10 +35,21 @@ def check(pipe: Pipe, asked: Sequence[Feed]) -> Iterator[Checked]:
 
 
 def discover(pipe: Pipe, url: str) -> Feed:
-    """The feed at an address, or the best one that the page there names.
+    """The feed at an address, or the best one that the page there names. Raises UsageError as `look` does."""
+    return look(pipe, url)[0]
+
+
+def look(pipe: Pipe, url: str) -> tuple[Feed, parse.ParsedFeed]:
+    """The feed at an address, or the best one that the page there names, and what its document says now.
 
     Raises UsageError where the address is none, does not answer, or leads to no feed.
     """
+    if addresses.has_password(url):
+        raise UsageError(
+            "there is a user or a password in the address.",
+            subject=addresses.redact(url),
+            advice=feeds.NO_PASSWORDS,
+        )
     spelled = [addresses.absolute(part) for part in ([url] if "://" in url else [f"https://{url}", f"http://{url}"])]
     if None in spelled:
         raise UsageError(
@@ -75,20 +87,24 @@ def _first(pipe: Pipe, spelled: Sequence[str]) -> Fetched:
     return fetched
 
 
-def _as_feed(parser: parse.Parser, answer: Capture, url: str) -> Feed | None:
+def _as_feed(parser: parse.Parser, answer: Capture, url: str) -> tuple[Feed, parse.ParsedFeed] | None:
     try:
         document = parser.feed(answer, Feed(url))
     except GiveUp:
         return None
-    return Feed(url=url, title=document.title, site=document.site, language=document.language)
+    return Feed(url=url, title=document.title, site=document.site, language=document.language), document
 
 
 def _checked(parser: parse.Parser, fetched: Fetched) -> Checked:
-    url = fetched.request.url
+    url = addresses.shown(fetched.request.url)
     if fetched.status != "ok":
         return Checked(url, "failed", fetched.reason, fetched.detail)
     try:
         document = parser.feed(fetched.responses[-1], Feed(url))
     except GiveUp as error:
         return Checked(url, "failed", "not-a-feed", str(error))
-    return Checked(url, "ok", None, None, document.title, len(document.entries), fetched.moved_to)
+    return Checked(url, "ok", None, None, document.title, len(document.entries), _shown(fetched.moved_to))
+
+
+def _shown(url: str | None) -> str | None:
+    return addresses.shown(url) if url else None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ingest import archive, dates
+from ingest import addresses, archive, dates
 from ingest import feeds as opml
 from ingest.errors import NotAnArchive
 from ingest.models import Feed, FeedReport, FeedState, RunReport
@@ -19,7 +19,7 @@ from ingest.pipeline import workers as crew
 from ingest.pipeline.digesting import digest
 from ingest.pipeline.fetching import PAGE_BUDGET, fetch
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
-from ingest.pipeline.publishing import publish
+from ingest.pipeline.publishing import is_set_aside, publish
 from ingest.pipeline.reading import Job
 from ingest.pipeline.reporting import report
 from ingest.pipeline.runs import Run
@@ -48,7 +48,7 @@ def choose(pipe: Pipe, feeds: Sequence[Feed], *, everything: bool, now: datetime
 def _skipped(feed: Feed, state: FeedState | None) -> FeedReport:
     status = "paused" if feed.paused else state.status if state and state.status != "active" else "not due"
     reason = state.reason if state and not feed.paused else None
-    return FeedReport(feed.url, feed.title, status, reason, None, 0, gap=False, truncated=False)
+    return FeedReport(addresses.shown(feed.url), feed.title, status, reason, None, 0, gap=False, truncated=False)
 
 
 def batches(feeds: Iterable[Feed], size: int = BATCH) -> list[list[Feed]]:
@@ -91,16 +91,29 @@ def landed(pipe: Pipe, day: date) -> list[str]:
 
 
 def left_over(pipe: Pipe, run: Run) -> list[str]:
-    """The landing files of the run's day and the day before that are not published to their end."""
-    files = [path for day in (run.day - DAY, run.day) for path in landed(pipe, day)]
-    return [path for path in files if not _is_published(pipe, runs.stories_of(path))]
+    """The landing files of the run's day and the day before that are not published to their end. What was set aside for
+    failing again and again is not among them."""
+    left: list[str] = []
+    for day in (run.day - DAY, run.day):
+        parts = pipe.landing.parts(f"stories/captures/{day}/")
+        booked = {path for path, booking in pipe.store.bookings(parts).items() if booking.complete}
+        by_file: dict[str, list[str]] = defaultdict(list)
+        for path in parts:
+            by_file[path.rpartition("/")[0]].append(path)
+        left += [file for file in landed(pipe, day) if not _is_done(pipe, by_file[runs.stories_of(file)], booked)]
+    return left
 
 
-def _is_published(pipe: Pipe, prefix: str) -> bool:
-    parts = pipe.landing.parts(prefix + "/")
-    bookings = pipe.store.bookings(parts)
+def left_by_polls(pipe: Pipe, run: Run) -> list[str]:
+    """Those of the `left_over` that polls fetched: they run one after the other, so what another one left is nobody's
+    any more. A daily run may be at its own at this moment."""
+    return [path for path in left_over(pipe, run) if "-poll-" in runs.owner(path) and runs.owner(path) != run.id]
+
+
+def _is_done(pipe: Pipe, parts: Sequence[str], booked: Collection[str]) -> bool:
+    """Whether these are all parts of a landing file, and each is in the store or was set aside."""
     whole = bool(parts) and bool(pipe.landing.part(parts[-1]).header["last"])
-    return whole and all(part in bookings and bookings[part].complete for part in parts)
+    return whole and all(path in booked or is_set_aside(pipe, path) for path in parts)
 
 
 def digest_landings(
@@ -111,7 +124,7 @@ def digest_landings(
     for path in landings:
         with pipe.landing.local(path) as local:
             source = archive.Source(str(local), "warc", local.stat().st_size, ())
-            job = Job(source, runs.stories_of(path), run.started, trusted=True)
+            job = Job(source, runs.stories_of(path), run.started, trusted=True, run=run.id)
             parts += digest(pipe.landing, job, pipe.settings, workers_=workers, progress=progress)
     return parts
 
@@ -128,10 +141,13 @@ def backfill(
     crew.get_ready()
     parts: list[str] = []
     for source in sources:
+        if source.kind == "empty":
+            continue
         fresh = digest_archive(pipe, run, source, workers=workers, progress=progress)
         publish(pipe, fresh, run=run.id, progress=progress)
         parts += fresh
-    return report(pipe, run, parts, notes=skipped_files(sources)), named(pipe, parts)
+    skipped = skipped_files(sources)
+    return report(pipe, run, parts, notes=skipped), [*skipped, *named(pipe, parts)]
 
 
 def digest_archive(
@@ -144,12 +160,13 @@ def digest_archive(
         first = {"path": source.path, "size": source.size, "sha256": fingerprint, "first": dates.iso(run.started)}
         pipe.landing.write_json(manifest, first)
     now = dates.instant(pipe.landing.read_json(manifest)["first"])
-    job = Job(source, f"stories/archive/{fingerprint[:16]}", now, trusted=False)
+    job = Job(source, f"stories/archive/{fingerprint[:16]}", now, trusted=False, run=run.id)
     return digest(pipe.landing, job, pipe.settings, workers_=workers, progress=progress)
 
 
 def skipped_files(sources: Iterable[archive.Source]) -> list[str]:
-    return [f"{path}: skipped, no page and no archive" for source in sources for path in source.skipped]
+    """What is not read, and why, a line each."""
+    return [f"{file.path}: {file.why}" for source in sources for file in source.skipped]
 
 
 def _content(source: archive.Source, progress: Progress) -> str:
@@ -246,10 +263,16 @@ def _sources(path: str) -> list[archive.Source]:
 
 
 def named(pipe: Pipe, parts: Iterable[str], most: int = 20) -> list[str]:
-    """What was rejected or quarantined, and why, a line each."""
+    """What was rejected or quarantined, and why, then what stories were kept without; a line each."""
+    headers = [pipe.landing.part(path).header for path in parts]
     told = [
         f"{item['where']}: {item['outcome']}, {item['reason']}" + (f" ({item['detail']})" if item["detail"] else "")
-        for path in parts
-        for item in pipe.landing.part(path).header["named"]
+        for header in headers
+        for item in header["named"]
+    ]
+    told += [
+        f"{item['where']}: kept without {item['field']} ({item['detail']})"
+        for header in headers
+        for item in header.get("without", ())
     ]
     return told[:most] + (["… and more; `sitrep report` counts them all"] if len(told) > most else [])

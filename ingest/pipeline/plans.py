@@ -7,15 +7,15 @@ from task to task is the run, numbers of batches, and paths.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from ingest import archive
 from ingest.errors import NotAnArchive, UsageError
-from ingest.models import FeedReport, Outcome, RunReport
+from ingest.models import FeedReport, RunReport
 from ingest.pipeline import jobs, runs
 from ingest.pipeline.digesting import is_digested
 from ingest.pipeline.fetching import fetch
@@ -34,7 +34,8 @@ GIVE_PATHS = 'Start the run with {"paths": ["/archive/2022.warc.gz", …]}: WARC
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`batches` are the feeds' URLs. `whole_day`: the run closes its day and reports on all that landed in it."""
+    """`batches` are the feeds' URLs. `name` is the Airflow run's, <DAG>/<run>. `whole_day`: the run closes its day and
+    reports on all that landed in it."""
 
     run: Run
     why: str = ""
@@ -44,12 +45,13 @@ class Plan:
     replays: bool = False
     archives: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    name: str = ""
 
 
 def poll(pipe: Pipe, name: str, started: datetime, day: date | None) -> Plan:
     """The feeds that are due. `name` and `started` are the Airflow run's; its landing stands under `day`."""
     run = runs.start("poll", now=started, day=day, name=name)
-    return _kept(pipe, run, lambda: _polls(run, jobs.choose(pipe, pipe.feeds(), everything=False, now=started)))
+    return _kept(pipe, run, name, lambda: _polls(run, jobs.choose(pipe, pipe.feeds(), everything=False, now=started)))
 
 
 def daily(pipe: Pipe, name: str, asked: Asked, day: date) -> Plan:
@@ -61,10 +63,11 @@ def daily(pipe: Pipe, name: str, asked: Asked, day: date) -> Plan:
         if fetches:
             polls = jobs.choose(pipe, pipe.feeds(), everything=True, now=asked.started)
             return _polls(run, polls, why=why, whole_day=asked.interval_end is not None)
-        archives = jobs.archive_of(pipe, day) if asked.backfill else []
-        return Plan(run, f"{day}: {why}", replays=True, archives=archives)
+        kept_by_day = jobs.archive_of(pipe, day) if asked.backfill else []
+        found = [source for path in kept_by_day for source in archive.look(path)]
+        return Plan(run, f"{day}: {why}", replays=True, archives=_full(found), notes=jobs.skipped_files(found))
 
-    return _kept(pipe, run, decide)
+    return _kept(pipe, run, name, decide)
 
 
 def backfill(pipe: Pipe, name: str, started: datetime, paths: Any) -> Plan:
@@ -78,8 +81,12 @@ def backfill(pipe: Pipe, name: str, started: datetime, paths: Any) -> Plan:
         raise UsageError("is not an absolute path", subject=relative[0], advice=GIVE_PATHS)
     found = archive.sources(paths)
     run = runs.start("archive", now=started, name=name)
-    plan = Plan(run, archives=[source.path for source in found], notes=jobs.skipped_files(found))
-    return _kept(pipe, run, lambda: plan)
+    plan = Plan(run, archives=_full(found), notes=jobs.skipped_files(found))
+    return _kept(pipe, run, name, lambda: plan)
+
+
+def _full(found: Iterable[archive.Source]) -> list[str]:
+    return [source.path for source in found if source.kind != "empty"]
 
 
 def _polls(run: Run, polls: Polls, *, why: str = "", whole_day: bool = False) -> Plan:
@@ -92,10 +99,10 @@ def _path(run: Run) -> str:
     return f"runs/{run.id}.json"
 
 
-def _kept(pipe: Pipe, run: Run, decide: Callable[[], Plan]) -> Plan:
+def _kept(pipe: Pipe, run: Run, name: str, decide: Callable[[], Plan]) -> Plan:
     """The plan of this run: the one that an earlier try of it made, else a new one."""
     if not pipe.landing.exists(_path(run)):
-        pipe.landing.write_json(_path(run), _to_json(decide()))
+        pipe.landing.write_json(_path(run), _to_json(replace(decide(), name=name)))
     return plan_of(pipe, run)
 
 
@@ -107,13 +114,8 @@ def _to_json(plan: Plan) -> dict[str, Any]:
 def plan_of(pipe: Pipe, run: Run) -> Plan:
     """The plan that `run` began with."""
     record = pipe.landing.read_json(_path(run))
-    skipped = [_feed_report(line) for line in record["skipped"]]
+    skipped = [FeedReport.from_json(line) for line in record["skipped"]]
     return Plan(**{**record, "run": Run.from_json(record["run"]), "skipped": skipped})
-
-
-def _feed_report(record: Mapping[str, Any]) -> FeedReport:
-    outcomes = {Outcome(name): n for name, n in record["outcomes"].items()}
-    return FeedReport(**{**record, "outcomes": outcomes})
 
 
 # --- the moves ------------------------------------------------------------------------------------------------------
@@ -125,9 +127,12 @@ def fetch_batch(pipe: Pipe, run: Run, number: int, *, progress: Progress = silen
 
 
 def close(pipe: Pipe, run: Run, fetched: Iterable[str]) -> list[list[Work]]:
-    """Close the day where the run is to, and give what it digests, in shares for as many tasks."""
+    """Close the day where the run is to, and give what it digests, in shares for as many tasks. A poll takes what polls
+    before it landed and did not bring to its end: their feeds will not tell it again."""
     plan = plan_of(pipe, run)
     landings = list(fetched)
+    if run.kind == "poll":
+        landings += jobs.left_by_polls(pipe, run)
     if plan.whole_day or plan.replays:
         landings = jobs.landed(pipe, run.day)
     if plan.whole_day:

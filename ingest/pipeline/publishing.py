@@ -23,8 +23,8 @@ import orjson
 
 from ingest import dedup
 from ingest.errors import LeaseLost, SitrepError, TryAgain
-from ingest.landing import Part, Quarantined
-from ingest.models import TOLD, Content, Fingerprint, Head, Outcome, Story, Window
+from ingest.landing import Part
+from ingest.models import TOLD, Content, Fingerprint, Head, Outcome, Quarantined, Story, Window
 from ingest.pipeline import revisions
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
 from ingest.pipeline.runs import is_live, live_first
@@ -72,7 +72,7 @@ def _publish_file(pipe: Pipe, path: str, booking: Booking | None, run: str, prog
     part = pipe.landing.part(path)
     if booking is None or booking.version != part.version:
         booking = unpublished(part, run)
-    if not booking.complete and _failures(pipe, path, part.version) >= TRIES:
+    if not booking.complete and is_set_aside(pipe, path):
         raise SitrepError(f"set aside after {TRIES} failures", advice=f"To try again, delete {_noted(path)}.")
     for booking in _slices(pipe, part, booking):  # noqa: B020 - each is the one before, further on
         progress(Step(f"publish {path}", booking.done, part.count, "stories"))
@@ -82,6 +82,11 @@ def _publish_file(pipe: Pipe, path: str, booking: Booking | None, run: str, prog
 def unpublished(part: Part, run: str) -> Booking:
     """The booking of a file of which nothing is published: what digest counted beside its stories."""
     return Booking(part.path, part.version, run, 0, False, part.header["counts"], part.header["reasons"])
+
+
+def is_set_aside(pipe: Pipe, path: str) -> bool:
+    """Whether a file of stories failed so often that it is not tried any more."""
+    return _failures(pipe, path, pipe.landing.part(path).version) >= TRIES
 
 
 def _noted(path: str) -> str:
@@ -212,6 +217,9 @@ def _quarantine(
                     captured=content.captured,
                     meta={"url": content.url, "trusted": is_live(booking.file)},
                     data=orjson.dumps(content.to_json()),
+                    url=content.url,
+                    source=content.source,
+                    run=booking.run,
                 )
             )
             reasons[REFUSED] += 1

@@ -6,14 +6,27 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 
 from ingest import addresses, archive, clean, dates, dedup, feeds, parse, tag, words
 from ingest.errors import NotAFeed, Unparsable
-from ingest.models import TOLD, Capture, Cleaned, Content, Entry, Feed, Fingerprint, Line, Outcome, Rejection, TextFrom
+from ingest.models import (
+    TOLD,
+    Capture,
+    Cleaned,
+    Content,
+    Dropped,
+    Entry,
+    Feed,
+    Fingerprint,
+    Line,
+    Outcome,
+    Rejection,
+    TextFrom,
+)
 
 TITLE = 2000  # code points; longer ones are no titles
 SAMPLE = "Officials of the county said that the bridge over the river would stay closed until the end of the week."
@@ -23,13 +36,15 @@ SAMPLE = "Officials of the county said that the bridge over the river would stay
 class Job:
     """What is digested: `source` as `archive` reads it, `prefix` for its files of stories.
 
-    `trusted` is for our own landing files; `now` is the capture time of what states none.
+    `trusted` is for our own landing files; `now` is the capture time of what states none. `run` is the one that digests
+    it.
     """
 
     source: archive.Source
     prefix: str
     now: datetime
     trusted: bool
+    run: str = ""
 
 
 @dataclass(slots=True)
@@ -50,9 +65,10 @@ class Trouble:
     reason: str
     detail: str
     feed: str | None = None
+    url: str | None = None
 
 
-Result = Content | Rejection | Trouble | Outcome
+Result = Content | Rejection | Trouble | Outcome | Dropped  # the last beside the story that it was dropped from
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,17 @@ def work(batch: Sequence[archive.Raw | archive.Refused]) -> list[Digested]:
     ]
 
 
+def prepare_preview(rules: Path) -> None:
+    """As `prepare`, for `preview`."""
+    now = datetime.now(UTC)
+    prepare(rules, Job(archive.Source("", "preview", 0), "", now, trusted=False), Answered())
+
+
+def preview(entries: Sequence[Entry]) -> list[Content | Rejection]:
+    """What a feed's entries become as they stand, their pages not fetched; runs in a worker process."""
+    return [_reader.told(entry) for entry in entries]
+
+
 class _Reader:
     """Raw items → stories."""
 
@@ -108,9 +135,16 @@ class _Reader:
         if isinstance(decoded, Rejection):
             yield decoded
         elif isinstance(decoded, Line):
-            yield self._story(_entry_of_line(decoded, self.job.now))
+            yield from self._line(decoded)
         elif isinstance(decoded, Capture):
             yield from self._landed(decoded) if self.job.trusted else self._foreign(decoded)
+
+    def _line(self, line: Line) -> Iterator[Result]:
+        entry, first_seen, dropped = _entry_of_line(line, self.job.now)
+        story = self.told(entry, first_seen=first_seen)
+        yield story
+        if isinstance(story, Content):
+            yield from dropped
 
     def _landed(self, capture: Capture) -> Iterator[Result]:
         """A landing file's record: a feed's document or a page that one of its entries asked for. What the poll of a
@@ -119,7 +153,7 @@ class _Reader:
             return
         if capture.entry:
             told = Entry.from_json(capture.entry["entry"])
-            yield self._story(self._with_page(told, capture), first_seen=told.captured)
+            yield self.told(self._with_page(told, capture), first_seen=told.captured)
         elif capture.feed:
             try:
                 yield from self._feed(capture, Feed(capture.feed))
@@ -136,13 +170,13 @@ class _Reader:
                 return
             except NotAFeed:
                 pass  # it only began like one: read it as a page
-        yield self._story(_entry_of_page(capture))
+        yield self.told(_entry_of_page(capture))
 
     def _feed(self, capture: Capture, feed: Feed | None) -> Iterator[Result]:
         try:
             document = self.parser.feed(capture, feed)
         except Unparsable as error:
-            yield Trouble("unparsable", str(error), capture.feed)
+            yield Trouble("unparsable", str(error), capture.feed, capture.url)
             return
         answered = Counter(self.answered.pages.get(capture.feed or "", {}))
         for entry in document.entries:
@@ -151,7 +185,7 @@ class _Reader:
             elif answered[key := feeds.entry_key(entry)] > 0:
                 answered[key] -= 1  # its page, in the same file, tells it
             else:
-                yield self._story(entry)
+                yield self.told(entry)
 
     def _with_page(self, entry: Entry, capture: Capture) -> Entry:
         """A feed's entry with the page that it asked for; without it, where the page is a wall or a front page."""
@@ -166,7 +200,8 @@ class _Reader:
             captured=capture.captured,
         )
 
-    def _story(self, entry: Entry, *, first_seen: datetime | None = None) -> Content | Rejection:
+    def told(self, entry: Entry, *, first_seen: datetime | None = None) -> Content | Rejection:
+        """The story of an entry."""
         cleaned, text_from = _cleaned(entry)
         title = _title(entry, cleaned)
         text = clean.without_title(cleaned.text, title)
@@ -184,7 +219,7 @@ class _Reader:
             url=entry.url,
             canonical_url=cleaned.canonical_url,
             source=source,
-            feed=entry.feed,
+            feed=addresses.shown(entry.feed) if entry.feed else None,
             title=title,
             text=text,
             language=language,
@@ -244,29 +279,45 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _entry_of_line(line: Line, now: datetime) -> Entry:
-    seen = line.first_seen if line.first_seen and line.first_seen <= now + dates.AHEAD else now
+def _entry_of_line(line: Line, now: datetime) -> tuple[Entry, datetime, list[Dropped]]:
+    """The entry, when it was first seen, and what of the line it is kept without."""
+    url = addresses.absolute(line.url) if line.url else None
     published = dates.read(line.published, captured=None) if line.published else None
-    whole = line.html.encode() if line.html is not None and line.text is None else None
-    return Entry(
+    seen = line.first_seen if line.first_seen and line.first_seen <= now + dates.AHEAD else None
+    lost = {
+        "url": "no address of http or https" if line.url and not url else "",
+        "published": "no date of ISO 8601 between 1900 and 2100" if line.published and not published else "",
+        "first_seen": "lies in the future" if line.first_seen and not seen else "",
+    }
+    entry = Entry(
         guid=line.guid,
-        url=addresses.absolute(line.url) if line.url else None,
+        url=url,
         title=line.title,
         html=None,
         text=line.text,
-        page=whole,
+        page=line.html.encode() if line.html is not None and line.text is None else None,
         published=published,
         published_from="archive" if published else None,
         authors=line.authors,
         language=line.language,
         source=line.source,
         feed=None,
-        captured=seen,
+        captured=_captured(line, seen, now),
         text_from=TextFrom.PAGE,
         charset="utf-8",
         where=line.where,
-        id_by="address" if line.url else "guid" if line.guid else "content",
+        id_by="address" if url else "guid" if line.guid else "content",
     )
+    dropped = [Dropped(name, f"`{name}`: {why}", line.where) for name, why in lost.items() if why]
+    return entry, seen or now, [*line.dropped, *dropped]
+
+
+def _captured(line: Line, seen: datetime | None, now: datetime) -> datetime:
+    """A microsecond a line later than the time that is stated, or that of the run: of two lines that tell a story in
+    two ways at the same time, the one further down in the file is the newer, whoever digests it and when."""
+    if seen is None:
+        return now + timedelta(microseconds=line.number)
+    return seen if seen.microsecond else seen + timedelta(microseconds=min(line.number, 999_999))
 
 
 def _entry_of_page(capture: Capture) -> Entry:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest import dates
-from ingest.errors import Unbalanced, UsageError
+from ingest import addresses, dates
+from ingest.errors import LandingFault, Unbalanced, UsageError
 from ingest.models import FeedReport, Outcome, RunReport
+from ingest.pipeline import mirroring
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.runs import Run, beside, is_live, stories_of
 from ingest.store import Booking
@@ -28,8 +30,10 @@ def report(
     skipped: Iterable[FeedReport] = (),
     notes: Sequence[str] = (),
     whole_day: bool = False,
+    again: Collection[str] = (),
 ) -> RunReport:
-    """Sum up a run over its own files of stories, whoever published them, and keep the report.
+    """Sum up a run over its own files of stories, whoever published them, keep the report, and show it where people
+    look into the store. `again`: quarantined items that the run handled once more.
 
     What another run published and reported is unchanged to this one, except where the run reports on a `whole_day`.
     Raises Unbalanced where a file is not published, or where outcomes and entries differ; the report is not kept then.
@@ -37,10 +41,17 @@ def report(
     bookings = pipe.store.bookings(parts)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    topics: Counter[str] = Counter()
+    tagged = 0
     entries = 0
     for path in parts:
         booking = _complete(pipe, path, bookings.get(path))
         entries += _came_in(pipe, path)
+        header = pipe.landing.part(path).header
+        dropped.update(header.get("dropped", {}))
+        topics.update(header.get("topics", {}))
+        tagged += header.get("tagged", 0)
         reasons.update(booking.reasons)
         old = booking.run != run.id and not whole_day and pipe.landing.exists(_path(booking.run))
         for feed, outcomes in (_as_unchanged(booking.counts) if old else booking.counts).items():
@@ -58,15 +69,21 @@ def report(
         reasons=reasons,
         feeds=(*feeds, *skipped),
         notes=tuple(notes),
+        dropped=dropped,
+        topics=topics,
+        tagged=tagged,
     )
     pipe.landing.write_json(_path(run.id), result.to_json())
+    if unshown := mirroring.show(pipe, result, again=again):
+        result = replace(result, notes=(*result.notes, *unshown))
+        pipe.landing.write_json(_path(run.id), result.to_json())
     return result
 
 
 def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
-    """The report of a run as JSON, or of the last one.
+    """The report of a run as `RunReport.to_json` gives it, or of the last one.
 
-    Raises UsageError where there is none.
+    Raises UsageError where there is none, LandingFault where what is kept is none.
     """
     paths = sorted(path for path in pipe.landing.list("reports/") if path.endswith(".json"))
     if run is None and not paths:
@@ -74,8 +91,10 @@ def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
     path = _path(run) if run else _latest(pipe, paths)
     if path not in paths:
         raise UsageError("there is no report of that run", subject=str(run), advice="`sitrep report` shows the last.")
-    record: dict[str, Any] = pipe.landing.read_json(path)
-    return record
+    try:
+        return RunReport.from_json(pipe.landing.read_json(path)).to_json()
+    except (KeyError, TypeError, ValueError) as error:
+        raise LandingFault("is no report of a run", subject=path, advice="Delete it.") from error
 
 
 def _latest(pipe: Pipe, paths: Sequence[str]) -> str:
@@ -122,8 +141,8 @@ def _feeds(pipe: Pipe, landings: Iterable[str], counts: Counts, bookings: Mappin
         learned = beside(landing)
         told = pipe.landing.read_json(learned)["feeds"] if pipe.landing.exists(learned) else _cut_off(landing, bookings)
         for line in told:
-            lines[line["url"]].append(line)
-    return [_line(polls, counts.get(url, {})) for url, polls in lines.items()]
+            lines[addresses.shown(line["url"])].append(line)
+    return [_line(url, polls, counts.get(url, {})) for url, polls in lines.items()]
 
 
 def _cut_off(landing: str, bookings: Mapping[str, Booking]) -> list[dict[str, Any]]:
@@ -137,10 +156,10 @@ def _cut_off(landing: str, bookings: Mapping[str, Booking]) -> list[dict[str, An
     return [{"url": url, "status": "new", "entries": n, **said} for url, n in counts.items()]
 
 
-def _line(polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> FeedReport:
+def _line(url: str, polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> FeedReport:
     last = next((poll for poll in polls if poll["status"] == "new"), polls[-1])
     return FeedReport(
-        url=last["url"],
+        url=url,
         title=last["title"],
         status=last["status"],
         reason=last["reason"],

@@ -8,8 +8,7 @@ from typing import Any
 
 from ingest import dates
 from ingest.errors import UsageError
-from ingest.landing import Quarantined
-from ingest.models import Outcome, RunReport
+from ingest.models import Outcome, Quarantined, RunReport
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.runs import Run
 
@@ -23,8 +22,10 @@ def item(pipe: Pipe, identity: str) -> Quarantined:
 
 
 def to_json(found: Quarantined) -> dict[str, Any]:
+    """The item as it may be shown, without its bytes."""
     record = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "data"}
-    return record | {"captured": dates.iso(found.captured), "meta": dict(found.meta)}
+    meta = {name: value for name, value in found.meta.items() if name != "note"}  # it may hold a feed's real address
+    return record | {"captured": dates.iso(found.captured), "meta": meta}
 
 
 def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:
@@ -43,7 +44,7 @@ def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:
             continue
         trusted = bool(found.meta["trusted"])
         source = archive.Source(found.where, "retry", 0)
-        job = Job(source, _prefix(found), dates.instant(found.meta["now"]), trusted)
+        job = Job(source, _prefix(found), dates.instant(found.meta["now"]), trusted, run.id)
         note = found.meta["note"]
         data = pipe.landing.quarantined_bytes(identity)
         raw = archive.Raw(found.kind, data, note.encode() if note else None, found.where, 1, len(data))
@@ -52,7 +53,7 @@ def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:
             pipe.landing.drop_quarantined(identity)
         parts.append(part)
     publish(pipe, parts, run=run.id)
-    return report(pipe, run, parts)
+    return report(pipe, run, parts, again=identities)
 
 
 def _prefix(found: Quarantined) -> str:
@@ -69,7 +70,7 @@ def _refused(pipe: Pipe, found: Quarantined) -> str:
     content = Content.from_json(orjson.loads(pipe.landing.quarantined_bytes(found.id)))
     tried = len(pipe.landing.parts(f"{_prefix(found)}/"))  # a file that is published is not published again
     part = f"{_prefix(found)}/{tried:05}"
-    header = {"counts": {}, "reasons": {}, "named": [], "last": True}
+    header = {"counts": {}, "reasons": {}, "named": [], "dropped": {}, "without": [], "last": True}
     pipe.landing.write_part(part, [content], dedup.fingerprints([(content.title, content.text)]), header)
     pipe.landing.drop_quarantined(found.id)
     return part

@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.process import AuthenticationString  # type: ignore[attr-defined]
 from typing import Any, Generic, TypeVar
 
 from ingest.errors import SitrepError
@@ -89,6 +90,15 @@ def _forking() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["ingest.pipeline.warm"])
     return context
+
+
+def _allow_children() -> None:
+    """Celery runs tasks in daemonic processes of its own kind. multiprocessing lets those have no children, as nobody
+    would end them where their parent is killed (ours end by themselves then: their pipe does), and cannot hand the key
+    on that they hold in their own wrapping."""
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    config["daemon"] = False
+    config["authkey"] = AuthenticationString(config["authkey"])
 
 
 class _Failed(Exception):
@@ -177,6 +187,7 @@ class _Worker:
 
     def __init__(self, order: tuple[Any, ...]) -> None:
         start = _forking()
+        _allow_children()
         self.tired = False
         self.pipe, far = start.Pipe()
         self.process = start.Process(target=_serve, args=(far, *order), daemon=True)

@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from ingest.models import Feed, FeedState, Fingerprint, Head, Link, Story, WantedPage, Window
+from ingest.models import (
+    Feed,
+    FeedState,
+    Fingerprint,
+    Head,
+    Link,
+    Quarantined,
+    RunReport,
+    Story,
+    WantedPage,
+    Window,
+)
 
 PIECE = 50_000  # stories, some 30 MB
 
@@ -57,16 +68,27 @@ class Slice:
 @dataclass(frozen=True, slots=True)
 class Query:
     """What a reader asks for. `text` is what a person types: words (all must stand in the story), "phrases" in
-    quotation marks, -excluded words and prefix* words; nothing of it is an error. Instants: since ≤ instant < until."""
+    quotation marks, -excluded words and prefix* words, each with title: before it where it must stand in the title;
+    nothing of it is an error. Instants: since ≤ instant < until.
+
+    `weight` says how `topics` count: "any", "main" (the story is about one of them), "mentioned" (it has one of them
+    that it is not about). `statuses`, `rules`: an evidence has one of these, and is of one of the `topics` where they
+    are asked for. `folded`: of each cluster only the first hit, in `order`: "best", "newest" or "oldest" first (without
+    words, best is newest). It matters to `search` alone."""
 
     text: str = ""
     topics: Sequence[str] = ()
+    weight: str = "any"
+    statuses: Sequence[str] = ()
+    rules: Sequence[str] = ()
     sources: Sequence[str] = ()
     languages: Sequence[str] = ()
     since: datetime | None = None
     until: datetime | None = None
     cluster: str | None = None
     leads_only: bool = False
+    folded: bool = False
+    order: str = "best"
     limit: int = 20
     offset: int = 0
 
@@ -74,21 +96,23 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A story that was found. `snippet` is plain text; `marks` are the spans in it that match. `copies` counts the
-    other stories of its cluster."""
+    other stories of its cluster, `outlets` the outlets of all of them."""
 
     story: Story
     score: float
     snippet: str
     marks: Sequence[tuple[int, int]]
     copies: int
+    outlets: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The hits asked for, best first (without words: newest first), and how many there are in all."""
+    """The hits asked for, and how many there are in all: stories (`total`) and, where the query folds, `clusters`."""
 
     total: int
     hits: Sequence[Hit]
+    clusters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +123,29 @@ class Lease:
     token: int
 
 
+class Mirror(Protocol):
+    """Shows what stands in files of the landing zone beside the stories, to people who look into the store with tools
+    of their own (Kibana). The files are the truth: nothing is read back but ids, and showing the same again changes
+    nothing. `reports` and `quarantine` give what the store refuses to show: name → reason."""
+
+    def reports(self, reports: Iterable[RunReport]) -> Mapping[str, str]:
+        """Show these reports, or show them anew."""
+        ...
+
+    def quarantined(self) -> set[str]:
+        """The ids of the items that are shown."""
+        ...
+
+    def quarantine(self, items: Iterable[Quarantined], *, gone: Iterable[str] = ()) -> Mapping[str, str]:
+        """Show these items, or show them anew, and no longer those that are `gone`."""
+        ...
+
+
 class Store(Protocol):
     """See the module's docstring for what holds for every method."""
 
     piece: int  # stories of a window that are handed out at once
+    mirror: Mirror | None = None  # None where nobody looks but by Sitrep
 
     def close(self) -> None: ...
 
@@ -154,6 +197,10 @@ class Store(Protocol):
         ...
 
     def get(self, ids: Iterable[str]) -> dict[str, Story]: ...
+
+    def ids(self, beginning: str, limit: int) -> list[str]:
+        """The first `limit` ids that begin so, in order."""
+        ...
 
     def heads(self, ids: Iterable[str]) -> dict[str, Head]: ...
 
@@ -227,8 +274,13 @@ class Store(Protocol):
         ...
 
     def count(self, query: Query, by: str) -> dict[str, int]:
-        """Numbers of stories by "day" (of publication; "" for undated), "topic", "main_topic", "source", "language",
-        most first (days: in order)."""
+        """Numbers of stories by "day" (of publication; "" for undated), "topic", "main_topic", "status" and
+        "rule" (of an evidence, of the topics asked for), "source", "language", most first (days: in order)."""
+        ...
+
+    def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:
+        """Numbers of stories by "topic" or "source" ("" for none) and day of publication, in order; undated stories
+        are left out."""
         ...
 
     def largest_clusters(self, limit: int) -> list[tuple[str, int]]:

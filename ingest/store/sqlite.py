@@ -30,6 +30,7 @@ from ingest.store import PIECE, Booking, Found, Hit, Lease, Query, Slice, Store,
 from ingest.store.holders import LEASE_SECONDS, WAITING_SECONDS, is_gone
 from ingest.store.terms import indexed
 
+_WEIGHTS = {"any": "1", "main": "main", "mentioned": "NOT main"}
 _AFTER_ALL = "\U0010ffff"  # sorts after every id
 
 # A word in the title counts as much as several in the text.
@@ -184,6 +185,12 @@ class SqliteStore(Store):
             found = connection.execute(f"SELECT {_STORY} FROM stories s WHERE {_among('s.id')}", (_list(ids),))
             return {row[0]: rows.unpack(row) for row in found}
 
+    def ids(self, beginning: str, limit: int) -> list[str]:
+        first = beginning.encode("utf-8", "replace").decode()
+        sql = "SELECT id FROM stories WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+        with self._reading() as connection:
+            return [ident for (ident,) in connection.execute(sql, (first, first + _AFTER_ALL, max(0, limit)))]
+
     def heads(self, ids: Iterable[str]) -> dict[str, Head]:
         sql = f"SELECT id, published, first_seen, cluster, lead FROM stories WHERE {_among('id')}"
         with self._reading() as connection:
@@ -301,10 +308,13 @@ class SqliteStore(Store):
         where = _Where(query, asked)
         limit = max(0, query.limit), max(0, query.offset)
         with self._reading() as connection:
+            if query.folded:
+                best, clusters = _folded(connection, where, *limit)
+            else:
+                ranked = f"SELECT s.nr, {where.score} AS score {where.matching} ORDER BY {where.order} LIMIT ? OFFSET ?"
+                best, clusters = connection.execute(ranked, (*where.values, *limit)).fetchall(), None
             total = connection.execute(f"SELECT count(*) {where.matching}", where.values).get
-            ranked = f"SELECT s.nr, {where.score} AS score {where.matching} ORDER BY {where.order} LIMIT ? OFFSET ?"
-            best = connection.execute(ranked, (*where.values, *limit)).fetchall()
-            return Found(total, _hits(connection, best, asked))
+            return Found(total, _hits(connection, best, asked), clusters)
 
     def export(self, query: Query) -> Iterator[Story]:
         """As the port says: the store as it is when the first story is taken. Close the iterator when leaving early;
@@ -320,7 +330,19 @@ class SqliteStore(Store):
     def count(self, query: Query, by: str) -> dict[str, int]:
         where = _Where(query, typed.read(query.text))
         with self._reading() as connection:
+            if by in ("status", "rule"):
+                proofs, values = _proofs(query, leaving=by)
+                sql = _counting_proofs(by, proofs, where.selecting)
+                return dict(connection.execute(sql, (*values, *where.values)))
             return dict(connection.execute(_counting(by, where.selecting), where.values))
+
+    def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:
+        where = _Where(query, typed.read(query.text))
+        counted: dict[str, dict[str, int]] = {}
+        with self._reading() as connection:
+            for name, day, stories in connection.execute(_by_day(by, where.selecting), where.values):
+                counted.setdefault(name, {})[day] = stories
+        return counted
 
     def largest_clusters(self, limit: int) -> list[tuple[str, int]]:
         sql = """SELECT cluster, count(*) AS stories FROM stories GROUP BY cluster HAVING stories > 1
@@ -363,7 +385,7 @@ class _Where:
         self._filter(query)
         rest = " AND ".join(self._conditions) or "1"
         self.score = _RANK if required else "0.0"
-        self.order = ("score, " if required else "") + "s.instant DESC, s.id"
+        self.order = _order(query.order, ranked=bool(required))
         self.selecting = f"s.nr IN (SELECT rowid FROM words WHERE words MATCH ?) AND {rest}" if required else rest
         # CROSS: the words are looked up once, never again for each story of a filter
         joined = (
@@ -374,9 +396,14 @@ class _Where:
         self.matching = f"FROM {joined} {rest}"
 
     def _filter(self, query: Query) -> None:
+        if query.weight not in _WEIGHTS:
+            raise ValueError(f"cannot weigh by {query.weight!r}")
         if query.topics:
-            topics = f"SELECT nr FROM story_topics WHERE {_among('topic')}"
+            topics = f"SELECT nr FROM story_topics WHERE {_among('topic')} AND {_WEIGHTS[query.weight]}"
             self._add(f"s.nr IN ({topics})", _list(query.topics))
+        if query.statuses or query.rules:
+            proofs, values = _proofs(query)
+            self._add(f"s.nr IN (SELECT p.nr FROM story_proofs p WHERE {proofs})", *values)
         if query.sources:
             self._add(_among("s.source"), _list(query.sources))
         if query.languages:
@@ -395,6 +422,45 @@ class _Where:
         self.values += values
 
 
+def _order(order: str, *, ranked: bool) -> str:
+    """Raises ValueError for an order that the port does not name."""
+    match order:
+        case "best":
+            return ("score, " if ranked else "") + "s.instant DESC, s.id"
+        case "newest":
+            return "s.instant DESC, s.id"
+        case "oldest":
+            return "s.instant, s.id"
+    raise ValueError(f"cannot order by {order!r}")
+
+
+def _proofs(query: Query, *, leaving: str = "") -> tuple[str, tuple[Any, ...]]:
+    """Which of the proofs p count: of the topics, statuses and rules asked for, all but the one left aside."""
+    asked = {"topic": query.topics, "status": query.statuses, "rule": query.rules}
+    told = {name: _list(values) for name, values in asked.items() if values and name != leaving}
+    return " AND ".join(["1", *(_among(f"p.{name}") for name in told)]), tuple(told.values())
+
+
+def _folded(connection: apsw.Connection, where: _Where, limit: int, offset: int) -> tuple[list[tuple[Any, ...]], int]:
+    """The first hit of each cluster, and how many clusters there are. Taken one by one in their order until there are
+    enough: the first pages cost little."""
+    found = connection.execute(
+        f"SELECT s.nr, {where.score} AS score, s.cluster {where.matching} ORDER BY {where.order}", where.values
+    )
+    seen: set[str] = set()
+    best = []
+    for nr, score, cluster in found if limit else ():
+        if cluster in seen:
+            continue
+        seen.add(cluster)
+        if len(seen) > offset:
+            best.append((nr, score))
+        if len(best) == limit:
+            break
+    clusters = connection.execute(f"SELECT count(DISTINCT s.cluster) {where.matching}", where.values).get
+    return best, clusters
+
+
 def _streamed(connection: apsw.Connection, where: _Where) -> Iterator[Story]:
     """Stories by id. Only their numbers are sorted where no index gives the order: texts would fill the memory."""
     with sqlite_file.transaction(connection, "DEFERRED"):
@@ -408,6 +474,8 @@ def _streamed(connection: apsw.Connection, where: _Where) -> Iterator[Story]:
 def _matched(clause: typed.Clause) -> str:
     """A clause in FTS5's language."""
     phrase = '"' + " ".join(clause.terms).replace('"', '""') + '"'
+    if clause.title:
+        return f"(title : {phrase}{' *' if clause.prefix else ''})"
     return f"({phrase} *)" if clause.prefix else f"({{title text}} : {phrase})"
 
 
@@ -419,14 +487,15 @@ def _hits(connection: apsw.Connection, best: Sequence[tuple[Any, ...]], asked: t
     }
     stories = [(rows.unpack(found[nr]), score) for nr, score in best]
     clusters = _list({story.cluster for story, _ in stories})
-    sql = f"SELECT cluster, count(*) FROM stories WHERE {_among('cluster')} GROUP BY cluster"
-    sizes = dict(connection.execute(sql, (clusters,)))
-    return [_hit(story, score, sizes[story.cluster] - 1, asked) for story, score in stories]
+    sql = f"SELECT cluster, count(*), count(DISTINCT source) FROM stories WHERE {_among('cluster')} GROUP BY cluster"
+    sizes = {cluster: size for cluster, *size in connection.execute(sql, (clusters,))}
+    return [_hit(story, score, sizes[story.cluster], asked) for story, score in stories]
 
 
-def _hit(story: Story, score: float | None, copies: int, asked: typed.Typed) -> Hit:
+def _hit(story: Story, score: float | None, sizes: Sequence[int], asked: typed.Typed) -> Hit:
     shown = typed.snippet(story.content.text, asked.required)
-    return Hit(story, -score if score else 0.0, shown.text, shown.marks, copies)
+    stories, outlets = sizes
+    return Hit(story, -score if score else 0.0, shown.text, shown.marks, stories - 1, outlets)
 
 
 def _counting(by: str, where: str) -> str:
@@ -441,6 +510,27 @@ def _counting(by: str, where: str) -> str:
         topics = f"story_topics t ON t.nr = s.nr WHERE {where} AND {'t.main' if by == 'main_topic' else 1}"
         return f"SELECT t.topic AS name, count(*) AS stories FROM stories s JOIN {topics} {most}"
     raise ValueError(f"cannot count by {by!r}")
+
+
+def _counting_proofs(by: str, which: str, where: str) -> str:
+    """Stories by the statuses or the rules of their evidence."""
+    proofs = f"stories s JOIN story_proofs p ON p.nr = s.nr AND {which} WHERE {where}"
+    counted = f"SELECT p.{by} AS name, count(DISTINCT s.nr) AS stories FROM {proofs}"
+    return f"{counted} GROUP BY name ORDER BY stories DESC, name"
+
+
+def _by_day(by: str, where: str) -> str:
+    """Stories by a name and their day. Raises ValueError for what the port does not name."""
+    dated = f"{where} AND s.dated"
+    match by:
+        case "topic":
+            name, source = "t.topic", f"stories s JOIN story_topics t ON t.nr = s.nr WHERE {dated}"
+        case "source":
+            name, source = "coalesce(s.source, '')", f"stories s WHERE {dated}"
+        case _:
+            raise ValueError(f"cannot count days by {by!r}")
+    day = "date(s.instant, 'unixepoch')"
+    return f"SELECT {name} AS name, {day} AS day, count(*) FROM {source} GROUP BY name, day ORDER BY name, day"
 
 
 def _among(column: str) -> str:
@@ -516,6 +606,15 @@ def _write_topics(
             for topic in story.content.tags.topics
         ],
     )
+    connection.executemany("DELETE FROM story_proofs WHERE nr = ?", [(numbers[story.id],) for story in again])
+    connection.executemany(
+        "INSERT OR IGNORE INTO story_proofs VALUES (?, ?, ?, ?)",
+        [
+            (str(proof.status), proof.topic, proof.rule, numbers[story.id])
+            for story in (*fresh, *again)
+            for proof in story.content.tags.evidence
+        ],
+    )
 
 
 def _write_fingerprints(
@@ -535,8 +634,9 @@ def _write_fingerprints(
 
 def _remove(connection: apsw.Connection, removed: Mapping[str, str]) -> None:
     numbers = [(nr,) for nr, _, _ in _known(connection, list(removed)).values()]
-    for table, column in (("words", "rowid"), ("story_topics", "nr"), ("fingerprints", "nr"), ("stories", "nr")):
-        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", numbers)
+    connection.executemany("DELETE FROM words WHERE rowid = ?", numbers)
+    for table in ("story_topics", "story_proofs", "fingerprints", "stories"):
+        connection.executemany(f"DELETE FROM {table} WHERE nr = ?", numbers)
     connection.executemany("INSERT OR REPLACE INTO removed VALUES (?, ?)", removed.items())
 
 

@@ -14,7 +14,7 @@ import apsw
 
 from ingest.errors import StoreGone
 
-SCHEMA = 2
+SCHEMA = 3
 # Says that a file is ours ("stry"), so that another program's database is not filled with our tables.
 APPLICATION = 0x73747279
 # A writer waits this long for another one's transaction; a slice takes about a second.
@@ -52,6 +52,19 @@ CREATE TABLE story_topics (
     PRIMARY KEY (topic, nr)
 ) WITHOUT ROWID;
 CREATE INDEX topics_of_story ON story_topics (nr);
+"""
+_PROOFS = """
+CREATE TABLE story_proofs (        -- what evidence there is
+    status TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    nr INTEGER NOT NULL REFERENCES stories,
+    PRIMARY KEY (status, topic, rule, nr)
+) WITHOUT ROWID;
+CREATE INDEX proofs_of_story ON story_proofs (nr);
+"""
+_TABLES += _PROOFS
+_TABLES += """
 CREATE VIRTUAL TABLE words USING fts5 (
     title, text, forms,
     content = '', contentless_delete = 1, tokenize = "ascii tokenchars '!#$%&()*+,-./:;<=>?@[\\]^_`{|}~'''"
@@ -99,8 +112,21 @@ CREATE TABLE closed_months (month TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE removed (id TEXT PRIMARY KEY, month TEXT NOT NULL REFERENCES closed_months) WITHOUT ROWID;
 """
 
+
+def _add_proofs(connection: apsw.Connection) -> None:
+    connection.execute(_PROOFS)
+    connection.execute(
+        """INSERT OR IGNORE INTO story_proofs
+           SELECT proof.value ->> 'status', proof.value ->> 'topic', proof.value ->> 'rule', s.nr
+           FROM stories s, json_each(s.doc, '$.content.evidence') proof"""
+    )
+
+
 # Version → what turns its tables into those of the next one, inside a transaction.
-MIGRATIONS: dict[int, Callable[[apsw.Connection], object]] = {1: lambda connection: connection.execute(_CLOSED)}
+MIGRATIONS: dict[int, Callable[[apsw.Connection], object]] = {
+    1: _add_proofs,
+    2: lambda connection: connection.execute(_CLOSED),
+}
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What a person types into the search field, understood; and where it stands in a text.
 
 Words are all required, "in quotation marks" they stand in a row, -word must not stand in the story, word* is a
-beginning. Anything else that is typed only separates words; nothing is an error.
+beginning, and with title: before it, any of these is about the title alone (a beginning of a stem there). Anything else
+that is typed only separates words; nothing is an error.
 """
 
 from __future__ import annotations
@@ -24,16 +25,18 @@ _MARKED = 200_000
 
 _QUOTES = str.maketrans(dict.fromkeys("“”„‟«»＂", '"'))
 _TAIL = re.compile(r"[^\s\w]{0,5}")
-_CLAUSE = re.compile(r'(?P<minus>-?)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
+_CLAUSE = re.compile(r'(?P<minus>-?)(?P<title>(?i:title):)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Terms that stand in a row. With `prefix` the last one is the beginning of a word, before stemming."""
+    """Terms that stand in a row. With `prefix` the last one is the beginning of a word, before stemming. `title`: they
+    stand in the title, where beginnings are those of stems."""
 
     terms: tuple[str, ...]
     prefix: bool = False
     excluded: bool = False
+    title: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,22 @@ def read(text: str) -> Typed:
     return Typed(tuple(clauses[:MOST_CLAUSES]), hopeless=bool(text.strip()) and not clauses)
 
 
+def refused(text: str) -> str:
+    """Why a text is more than can be asked, for people; empty where it is not. `read` cuts it."""
+    if len(text) > LONGEST_TYPED:
+        return f"A search takes at most {LONGEST_TYPED} characters; this one has {len(text):,d}."
+    parts = sum(1 for _ in _CLAUSE.finditer(text.translate(_QUOTES)))
+    if parts > MOST_CLAUSES:
+        return f"A search takes at most {MOST_CLAUSES} words and phrases; this one has {parts}."
+    return ""
+
+
+def marks(text: str, clauses: Iterable[Clause]) -> tuple[tuple[int, int], ...]:
+    """Where clauses stand in a text, as spans that do not overlap; of a long one in its first 200,000 characters."""
+    found = list(words(text[:_MARKED]))
+    return _merged((found[first].start, found[last].end) for first, last, _ in _matches(found, tuple(clauses)))
+
+
 def _clause(match: re.Match[str]) -> Clause | None:
     typed = match["word"] if match["phrase"] is None else match["phrase"]
     prefix = match["word"] is not None and typed.endswith("*")
@@ -76,7 +95,7 @@ def _clause(match: re.Match[str]) -> Clause | None:
         return None
     if prefix:
         terms[-1] = found[-1].forms[-1]
-    return Clause(tuple(terms), prefix, excluded=bool(match["minus"]))
+    return Clause(tuple(terms), prefix, excluded=bool(match["minus"]), title=bool(match["title"]))
 
 
 def snippet(text: str, clauses: Iterable[Clause]) -> Snippet:

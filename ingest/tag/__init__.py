@@ -10,10 +10,10 @@ the words are, by language, is data (`seeds/topics.yaml`, explained at its head)
   does not depend on how many words the rules have. (Aho-Corasick finds strings, not words: "aid" in "said" would come
   out and have to be thrown away again.)
 - A sentence is the unit of proof: `field[start:end] == sentence`, in code points. Endless ones are cut.
-- Each proof says how it is meant (`models.Status`), by the words before the act; history never carries a topic, a
-  denial only where the rule says so.
-- A topic holds when the weights of the sentences that prove it sum to 1; it is a main topic when title, lead or a
-  heading prove it, or about a third of the sentences do.
+- Each proof says how it is meant (`models.Status`), by the words before the act; history never carries a topic, the
+  other statuses where the rule does not say otherwise.
+- A topic holds when the weights of the sentences that prove it sum to 1, title, lead and headings counting twice; it
+  is a main topic when these alone do, or when about a third of the sentences prove it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ingest.tag.splitting import MAX_SENTENCE, headings, sentences
 
 __all__ = ["Checked", "Rules", "check", "load", "tag"]
 
-ENGINE = "1"  # changes when the same rules give other tags
+ENGINE = "2"  # changes when the same rules give other tags
 
 
 def tag(rules: Rules, title: str | None, text: str, language: str | None) -> Tags:
@@ -95,9 +95,11 @@ def check(path: Path) -> Checked:
     """Read a rules file and run its examples. Never raises for what stands in it."""
     try:
         data = rulesfile.content(path)
-        file = rulesfile.parse(data, str(path))
     except SettingsError as error:
         return Checked(path, problems=(str(error),))
+    file, faults = rulesfile.read(data, str(path))
+    if file is None:
+        return Checked(path, problems=tuple(str(fault) for fault in faults))
     checked = Checked(
         path=path,
         version=_version(data),

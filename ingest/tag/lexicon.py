@@ -18,7 +18,7 @@ _ELIDED_WORD = re.compile(r"[^\W_]+")
 class Phrase:
     rest: tuple[int, ...]  # ids of the patterns that must follow
     mask: int
-    ignored: bool  # it only looks like a word of the rules: what it covers matches nothing
+    excludes: bool  # it only looks like a word of the rules: what it covers does not fill the slots of the mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,17 @@ class Lexicon(dict[str, "Known | None"]):
         self.masks: dict[int, int] = {}
         self.phrases: dict[int, dict[tuple[tuple[int, ...], bool], int]] = {}
 
-    def add(self, term: str, mask: int, *, ignored: bool = False) -> None:
-        """Let the term (a word or phrase of patterns) fill the slots of the mask."""
+    def add(self, term: str, mask: int) -> None:
+        """Let the term (a word or phrase of patterns) fill the slots of the mask; one with `!` keeps what it covers
+        from filling them."""
+        excludes = term.startswith("!")
+        term = term.removeprefix("!")
         if self.token is _ELIDED_WORD:
             term = term.replace("'", " ")
         first, *rest = (self._pattern(word) for word in term.split())
-        if rest or ignored:
+        if rest or excludes:
             phrases = self.phrases.setdefault(first, {})
-            key = (tuple(rest), ignored)
+            key = (tuple(rest), excludes)
             phrases[key] = phrases.get(key, 0) | mask
         else:
             self.masks[first] = self.masks.get(first, 0) | mask
@@ -104,31 +107,39 @@ class Lexicon(dict[str, "Known | None"]):
         phrases: list[Phrase] = []
         for number in fits:
             mask |= self.masks.get(number, 0)
-            phrases += (Phrase(rest, m, ignored) for (rest, ignored), m in self.phrases.get(number, {}).items())
+            phrases += (Phrase(rest, m, excludes) for (rest, excludes), m in self.phrases.get(number, {}).items())
         return Known(mask, tuple(phrases), frozenset(fits))
 
     def hits(self, words: Sequence[str]) -> list[tuple[int, int, int]]:
         """(first word, one past the last, slots) of all that stands in these words, by first word."""
         row = [self[word] for word in words]
         found: list[tuple[int, int, int]] = []
-        covered = 0
+        excluded: list[tuple[int, int, int]] = []
         for index, known in enumerate(row):
-            if known is None or index < covered:
+            if known is None:
                 continue
-            before = len(found)
             if known.mask:
                 found.append((index, index + 1, known.mask))
             for phrase in known.phrases:
                 end = index + 1 + len(phrase.rest)
-                if end > len(row) or not _follows(row, index + 1, phrase.rest):
-                    continue
-                if phrase.ignored:
-                    covered = max(covered, end)
-                else:
-                    found.append((index, end, phrase.mask))
-            if index < covered:
-                del found[before:]
-        return found
+                if end <= len(row) and _follows(row, index + 1, phrase.rest):
+                    (excluded if phrase.excludes else found).append((index, end, phrase.mask))
+        return _without(found, excluded) if excluded else found
+
+
+def _without(hits: list[tuple[int, int, int]], excluded: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """The hits, where an exclusion covers one of their words without the slots that it excludes."""
+    removed: dict[int, int] = {}
+    for start, end, mask in excluded:
+        for word in range(start, end):
+            removed[word] = removed.get(word, 0) | mask
+    kept = []
+    for start, end, slots in hits:
+        for word in range(start, end):
+            slots &= ~removed.get(word, 0)
+        if slots:
+            kept.append((start, end, slots))
+    return kept
 
 
 def _follows(row: Sequence[Known | None], at: int, patterns: tuple[int, ...]) -> bool:

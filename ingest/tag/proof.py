@@ -14,6 +14,7 @@ MAX_EVIDENCE = 20  # for a topic in a story; what is proved twenty times needs n
 NEGATION_REACH = 4  # words before the pair in which "not", "no", "denied" is taken to mean it
 STATUS_REACH = 8  # the same for the other markers
 OFF_SUBJECT = 3  # sentences with a story blocker: one or two are a figure of speech or an aside
+LONG = 4  # sentences of a text from which on its title, lead and headings count twice; a shorter one is all lead
 LEAD = 2  # sentences of the text that count as its lead
 MAIN_SHARE = 1 / 4  # a topic that fills a third of a text is not proved by every sentence of it
 MAIN_LEAST = 3  # sentences that must prove it for its share to count
@@ -52,17 +53,27 @@ def read(book: Book, text: str, spans: Sequence[tuple[int, int]]) -> list[Senten
     """What the book's words say of each of these sentences."""
     findall, hits_of = book.lexicon.token.findall, book.lexicon.hits
     found: list[Sentence] = []
+    teasing = 0
     for start, end in spans:
         hits = hits_of(findall(text, start, end))
         mask = 0
         for hit in hits:
             mask |= hit[2]
+        if mask & book.teaser or start < teasing:
+            # It points to other stories, and so does what follows it on its line.
+            teasing = teasing if start < teasing else _line_end(text, start)
+            hits, mask = [], 0
         sentence = Sentence(start, end, hits, mask, mask)
         if found:
             sentence.around |= found[-1].mask
             found[-1].around |= mask
         found.append(sentence)
     return found
+
+
+def _line_end(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
 
 
 def latest_year(text: str) -> int:
@@ -230,7 +241,7 @@ def _status(
     for mode, bit in book.modes:
         reach = NEGATION_REACH if mode is Status.NEGATED else STATUS_REACH
         for a, b, mask in sentence.hits:
-            if not mask & bit or not low - reach <= a < high or any(a < y and x < b for x, y in pair):
+            if not mask & bit or not low - reach <= a < high:
                 continue
             if b > low or not _broken(book, text, spans, (a, b), (low, high)):
                 return mode
@@ -255,13 +266,16 @@ def judge(topics: Sequence[str], named: Sequence[Proof], told: Sequence[Proof], 
     for topic in topics:
         proofs = [proof for proof in (*named, *told) if proof.evidence.topic == topic]
         carrying = [proof for proof in proofs if proof.carries]
-        weight = sum(proof.weight for proof in carrying)
-        if weight < 1:
+        prominent = sum(proof.weight for proof in carrying if _prominent(proof, headings))
+        if count >= LONG:
+            prominent *= 2
+        prominent = round(prominent, 6)  # ten times 0.1 is 1
+        other = sum(proof.weight for proof in carrying if not _prominent(proof, headings))
+        if round(prominent + other, 6) < 1:
             continue
         held.append(topic)
-        prominent = any(_prominent(proof, headings) for proof in carrying)
         many = sum(1 for proof in carrying if proof.evidence.field == "text")
-        if prominent or (many >= MAIN_LEAST and many >= count * MAIN_SHARE):
+        if prominent >= 1 or (many >= MAIN_LEAST and many >= count * MAIN_SHARE):
             main.append(topic)
         strongest = sorted(proofs, key=lambda proof: (not proof.carries, -proof.weight))[:MAX_EVIDENCE]
         kept += [proof.evidence for proof in proofs if proof in strongest]
@@ -270,6 +284,4 @@ def judge(topics: Sequence[str], named: Sequence[Proof], told: Sequence[Proof], 
 
 def _prominent(proof: Proof, headings: set[int]) -> bool:
     """Whether a proof stands where a story says what it is about."""
-    if proof.weight < 1:
-        return False
     return proof.evidence.field == "title" or proof.sentence < LEAD or proof.sentence in headings

@@ -33,6 +33,7 @@ class Book:
     rules: tuple[Compiled, ...]
     modes: tuple[tuple[Status, int], ...]
     history: int
+    teaser: int
     clause: re.Pattern[str]
 
 
@@ -81,11 +82,15 @@ def compile_book(file: RulesFile, rules: Iterable[Rule], language: str) -> Book:
         bits[name] = 1 << (offset + number)
         for term in _marker_terms(file, name, language):
             lexicon.add(term, bits[name])
+    teaser = 1 << (offset + len(bits))
+    for term in _marker_terms(file, "teaser", language):
+        lexicon.add(term, teaser)
     for term in _marker_terms(file, "ignore", language):
-        lexicon.add(term, 0, ignored=True)
+        lexicon.add(f"!{term}", -1)
     joints = "|".join(re.escape(term).replace(r"\*", r"\w*") for term in _marker_terms(file, "clause", language))
     clause = re.compile(r"[;:—]|\s[–-]\s" + (rf"|,\s(?:{joints})\b" if joints else ""), re.I)
-    return Book(lexicon, tuple(compiled), tuple((mode, bits[mode]) for mode in MODES), bits[Status.HISTORY], clause)
+    modes = tuple((mode, bits[mode]) for mode in MODES)
+    return Book(lexicon, tuple(compiled), modes, bits[Status.HISTORY], teaser, clause)
 
 
 def _marker_terms(file: RulesFile, name: str, language: str) -> list[str]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,6 +18,8 @@ from ingest.tag.lexicon import LONGEST_WORD
 
 MAX_BYTES = 4_000_000  # of a rules file; a hundred times the bundled one
 MAX_DEPTH = 12  # of nesting in it; the format needs six
+MOST_FAULTS = 100  # that are named of a file; nobody reads more at once
+MARKERS = ("ignore", "teaser", "clause")  # words by language that stand at the top of the file
 SCOPES = ("clause", "sentence", "neighbours")
 # ISO 639-1, as of 2024.
 _CODES = (
@@ -29,7 +34,7 @@ LANGUAGES = frozenset(_CODES.split())
 ANY = "any"  # words that stand in every language's text: NATO, HIMARS
 _TERM = re.compile(r"\*?[^\W_]+(?:['’ʼ][^\W_]+)*[*~]?|#")  # a word of the rules file
 MODES = (Status.NEGATED, Status.HYPOTHETICAL, Status.DEMANDED, Status.PLANNED)  # the first that is found counts
-_CARRIES = frozenset({Status.ASSERTED, Status.PLANNED, Status.DEMANDED, Status.HYPOTHETICAL})
+_CARRIES = frozenset({Status.ASSERTED, Status.PLANNED, Status.DEMANDED, Status.HYPOTHETICAL, Status.NEGATED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +96,32 @@ def content(path: Path) -> bytes:
 
 
 def parse(data: bytes, path: str) -> RulesFile:
+    """The rules in the bytes of a file that is called `path` in errors.
+
+    Raises SettingsError for the first fault that `read` names.
+    """
+    file, faults = read(data, path)
+    if file is None:
+        raise faults[0]
+    return file
+
+
+def read(data: bytes, path: str) -> tuple[RulesFile | None, list[SettingsError]]:
+    """The rules and no fault, or None and every fault, each with its line and column; MOST_FAULTS at most."""
+    reader = _Reader(path)
     try:
-        root = _compose(data, path)
+        file = reader.file(_compose(data, path))
+    except _TooMany:
+        file = None
+    except SettingsError as error:
+        file = None
+        reader.faults.append(error)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise _wrong(path, line, f"not YAML: {error.problem or error.context}") from error
+        place = error.problem_mark or error.context_mark
+        return None, [_wrong(path, place, f"not YAML: {error.problem or error.context}")]
     except (yaml.YAMLError, UnicodeError, ValueError) as error:
-        raise _wrong(path, 1, f"not YAML: {' '.join(str(error).split())[:200]}") from error
-    return _Reader(path).file(root)
+        return None, [_wrong(path, None, f"not YAML: {' '.join(str(error).split())[:200]}")]
+    return (None if reader.faults else file), reader.faults
 
 
 def _compose(data: bytes, path: str) -> yaml.Node | None:
@@ -109,50 +131,74 @@ def _compose(data: bytes, path: str) -> yaml.Node | None:
     for event in yaml.parse(data, Loader=loader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             problem = "anchors and aliases (&name, *name) are not allowed; quote a word that begins with *"
-            raise _wrong(path, _line(event), problem)
+            raise _wrong(path, event.start_mark, problem)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            raise _wrong(path, _line(event), f"nested deeper than {MAX_DEPTH} levels")
+            raise _wrong(path, event.start_mark, f"nested deeper than {MAX_DEPTH} levels")
     root: yaml.Node | None = yaml.compose(data, Loader=loader)
     return root
 
 
-def _line(part: yaml.Node | yaml.Event) -> int:
+def _line(part: yaml.Node) -> int:
     """The line that it begins in, from 1."""
     return part.start_mark.line + 1 if part.start_mark else 1
 
 
-def _wrong(path: str, line: int, problem: str) -> SettingsError:
-    return SettingsError(f"{problem}.", subject=f"{path}, line {line}", advice="`sitrep topics check FILE` checks it.")
+def _wrong(path: str, mark: Any, problem: str) -> SettingsError:
+    """The error for a fault at a mark: yaml's own or its C twin's, or None for the file's beginning."""
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    place = f"{path}, line {line}, column {column}"
+    return SettingsError(f"{problem}.", subject=place, advice="`sitrep topics check FILE` names every fault.")
+
+
+class _TooMany(Exception):
+    """More faults than anybody reads."""
 
 
 class _Reader:
-    """Nodes of a rules file → `RulesFile`; every fault names its line."""
+    """Nodes of a rules file → `RulesFile`; every fault names its line and column.
+
+    What is wrong with one word, group or rule is kept in `faults`, and reading goes on with the next.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.faults: list[SettingsError] = []
 
     def wrong(self, node: yaml.Node, problem: str) -> SettingsError:
-        return _wrong(self.path, _line(node), problem)
+        return _wrong(self.path, node.start_mark, problem)
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Keep a fault of what is read inside, instead of ending with it."""
+        try:
+            yield
+        except SettingsError as error:
+            self.faults.append(error)
+            if len(self.faults) >= MOST_FAULTS:
+                raise _TooMany from error
 
     def file(self, root: yaml.Node | None) -> RulesFile:
         if root is None:
-            raise _wrong(self.path, 1, "the file is empty")
-        parts = self.mapping(root, "the file", {"topics", "groups", "status", "ignore", "clause", "rules"})
+            raise _wrong(self.path, None, "the file is empty")
+        parts = self.mapping(root, "the file", {"topics", "groups", "status", "rules", *MARKERS})
         for needed in ("topics", "groups", "rules"):
             if needed not in parts:
                 raise self.wrong(root, f"`{needed}` is missing")
         topics = self.names(parts["topics"], "topics")
         groups, lines = self.groups(parts["groups"])
         markers: dict[str, dict[str, tuple[str, ...]]] = {}
-        markers |= {name: self.words(parts[name], name) for name in ("ignore", "clause") if name in parts}
+        for name in MARKERS:
+            if name in parts:
+                markers[name] = self.words(parts[name], name)
         if "status" in parts:
             allowed = {str(status) for status in (*MODES, Status.HISTORY)}
             for name, node in self.mapping(parts["status"], "status", allowed).items():
-                markers[name] = self.words(node, name)
+                with self.going_on():
+                    markers[name] = self.words(node, name)
         return RulesFile(topics, groups, markers, self.rules(parts["rules"], topics, groups), lines)
 
     def mapping(self, node: yaml.Node, what: str, allowed: Iterable[str] | None = None) -> dict[str, yaml.Node]:
@@ -192,25 +238,34 @@ class _Reader:
     def groups(self, node: yaml.Node) -> tuple[dict[str, dict[str, tuple[str, ...]]], dict[str, int]]:
         parts = self.mapping(node, "groups")
         lines = {name: _line(value) for name, value in parts.items()}
-        return {name: self.words(value, f"the group {name!r}") for name, value in parts.items()}, lines
+        groups: dict[str, dict[str, tuple[str, ...]]] = {}
+        for name, value in parts.items():
+            groups[name] = {}
+            with self.going_on():
+                groups[name] = self.words(value, f"the group {name!r}")
+        return groups, lines
 
     def words(self, node: yaml.Node, what: str) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
         for language, value in self.mapping(node, what).items():
-            if language not in LANGUAGES and language != ANY:
-                raise self.wrong(value, f"{language!r} in {what} is no language: ISO 639-1, or `any`")
-            found[language] = self.terms(value, f"{what}, {language}")
-        if not found:
+            with self.going_on():
+                if language not in LANGUAGES and language != ANY:
+                    raise self.wrong(value, f"{language!r} in {what} is no language: ISO 639-1, or `any`")
+                found[language] = self.terms(value, f"{what}, {language}")
+        if not node.value:
             raise self.wrong(node, f"{what} has no words")
         return found
 
     def terms(self, node: yaml.Node, what: str) -> tuple[str, ...]:
         found: dict[str, None] = {}
         for item in self.items(node, what):
-            term = " ".join(self.word(part, item) for part in self.split(self.text(item, f"a word of {what}"), item))
-            if term in found:
-                raise self.wrong(item, f"{term!r} stands twice in {what}")
-            found[term] = None
+            with self.going_on():
+                text = self.text(item, f"a word of {what}")
+                parts = self.split(text.removeprefix("!"), item)
+                term = "!" * text.startswith("!") + " ".join(self.word(part, item, len(parts) > 1) for part in parts)
+                if term in found:
+                    raise self.wrong(item, f"{term!r} stands twice in {what}")
+                found[term] = None
         return tuple(found)
 
     def split(self, term: str, node: yaml.Node) -> list[str]:
@@ -220,11 +275,11 @@ class _Reader:
             raise self.wrong(node, f"{term!r} is no word or phrase: letters, `*` or `~` at their ends, `#`")
         return parts
 
-    def word(self, part: str, node: yaml.Node) -> str:
+    def word(self, part: str, node: yaml.Node, in_phrase: bool) -> str:
         part = part.replace("’", "'").replace("ʼ", "'")
         bare = part.strip("*~")
-        if "*" in part and len(bare) < 3:
-            raise self.wrong(node, f"{part!r} fits too much: at least three letters with `*`")
+        if "*" in part and len(bare) < (2 if in_phrase else 3):
+            raise self.wrong(node, f"{part!r} fits too much: at least three letters with `*`, two inside a phrase")
         if len(bare) > LONGEST_WORD:
             raise self.wrong(node, f"{part[:20]!r}… is longer than {LONGEST_WORD} letters")
         return part
@@ -232,10 +287,11 @@ class _Reader:
     def rules(self, node: yaml.Node, topics: Sequence[str], groups: Mapping[str, object]) -> tuple[Rule, ...]:
         found: dict[str, Rule] = {}
         for item in self.items(node, "rules"):
-            rule = self.rule(item, topics, groups)
-            if rule.name in found:
-                raise self.wrong(item, f"the rule {rule.name!r} stands twice")
-            found[rule.name] = rule
+            with self.going_on():
+                rule = self.rule(item, topics, groups)
+                if rule.name in found:
+                    raise self.wrong(item, f"the rule {rule.name!r} stands twice")
+                found[rule.name] = rule
         return tuple(found.values())
 
     def rule(self, node: yaml.Node, topics: Sequence[str], groups: Mapping[str, object]) -> Rule:
@@ -266,7 +322,9 @@ class _Reader:
     def slot(self, node: yaml.Node, what: str, groups: Mapping[str, object]) -> tuple[str, ...]:
         for item in self.items(node, what):
             if (name := self.text(item, what)) not in groups:
-                raise self.wrong(item, f"{what} names the group {name!r}, which does not exist")
+                near = get_close_matches(name, groups, 1)
+                meant = f"; is {near[0]!r} meant?" if near else ""
+                raise self.wrong(item, f"{what} names the group {name!r}, which does not exist{meant}")
         return tuple(sorted(self.names(node, what)))
 
     def choice(self, node: yaml.Node, what: str, choices: Sequence[str]) -> str:

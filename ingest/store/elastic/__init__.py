@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from ingest.store.elastic.journal import Journal
 from ingest.store.elastic.layout import MONTHLY, Layout
 from ingest.store.elastic.leasing import Leases
 from ingest.store.elastic.migrating import Migration, is_migration
+from ingest.store.elastic.mirror import ElasticMirror, complete_revisions
 
 __all__ = ["ElasticStore", "Layout", "Server"]
 
@@ -72,6 +73,7 @@ class ElasticStore(Store):
         self._pinned = pinned
         self._rooms: _Rooms | None = None
         self._looked = 0.0
+        self.mirror = ElasticMirror(self._connection, lambda: self._layout)
         self._unfinished: dict[int, list[str]] = {}  # pieces of a journal by the token of the lease
         self._superseded: dict[int, list[str]] = {}
         self._lock = threading.Lock()
@@ -92,9 +94,15 @@ class ElasticStore(Store):
         """New keys by what they are for; see checking.grant."""
         return checking.grant(self._wire, self._asked)
 
+    def keep_key(self, purpose: str, key: str) -> str:
+        """`key` with the rights of this release, or a new one; see checking.keep_key."""
+        return checking.keep_key(self._wire, self._asked, purpose, key)
+
     def setup(self) -> None:
-        """Put this release's templates and the alias there."""
+        """Put this release's templates and the aliases there, and the older versions of stories that are missing."""
         checking.setup(self._wire, self._asked)
+        self._look_again()
+        complete_revisions(self._wire, self._layout)
 
     def migration(self) -> Migration:
         """The ways to another mapping version and back."""
@@ -214,6 +222,17 @@ class ElasticStore(Store):
     def get(self, ids: Iterable[str]) -> dict[str, Story]:
         hits = self._stories(ids, _UNREAD)
         return {hit["_id"]: documents.story(hit["_source"]) for hit in hits}
+
+    def ids(self, beginning: str, limit: int) -> list[str]:
+        body = {
+            "query": {"prefix": {"id": {"value": asking.bound(beginning)}}},
+            "_source": ["id"],
+            "size": min(max(0, limit), RESULT_WINDOW),
+            "sort": [{"id": "asc"}],
+            "track_total_hits": False,
+        }
+        hits = self._connection().search(self._layout.months("stories"), body)["hits"]["hits"]
+        return [hit["_source"]["id"] for hit in hits]
 
     def heads(self, ids: Iterable[str]) -> dict[str, Head]:
         hits = self._stories(ids, list(documents.HEAD))
@@ -348,8 +367,7 @@ class ElasticStore(Store):
     # readers ---------------------------------------------------------------------------------------------------
     def search(self, query: Query) -> Found:
         read = typed.read(query.text)
-        asked = asking.query(query, read)
-        sort = asking.BEST if read.required else asking.NEWEST
+        asked, sort = asking.query(query, read), asking.order(query, read)
         limit = min(max(0, query.limit), RESULT_WINDOW)
         body = {
             "query": asked,
@@ -358,11 +376,14 @@ class ElasticStore(Store):
             "sort": sort,
             "track_total_hits": True,
             "track_scores": True,
-            **self._start(asked, sort, max(0, query.offset), limit),
+            **(_fold(query, limit) if query.folded else self._start(asked, sort, max(0, query.offset), limit)),
         }
-        page = self._ranked(body)["hits"]
+        found = self._ranked(body)
+        page = found["hits"]
         sizes = self._cluster_sizes({hit["_source"]["cluster"] for hit in page["hits"]})
-        return Found(page["total"]["value"], [_hit(hit, sizes, read) for hit in page["hits"]])
+        hits = [_hit(hit, sizes, read) for hit in page["hits"]]
+        clusters = found["aggregations"]["clusters"]["value"] if "aggregations" in found else 0
+        return Found(page["total"]["value"], hits, clusters if query.folded else None)
 
     def _start(self, asked: Mapping[str, Any], sort: Sequence[Any], offset: int, limit: int) -> dict[str, Any]:
         """Where a page begins. Elasticsearch skips no more than 10,000 hits at once."""
@@ -395,40 +416,78 @@ class ElasticStore(Store):
             hits.close()
 
     def count(self, query: Query, by: str) -> dict[str, int]:
-        field = _COUNTED.get(by)
-        if field is None:
-            raise ValueError(f"cannot count by {by!r}")
         asked = asking.query(query, typed.read(query.text))
-        counts = self._counts(asked, field, missing=by not in ("topic", "main_topic"))
+        if by == "status":
+            counts = self._proofs(replace(query, statuses=()), asked, "evidence.status")
+        elif by == "rule":
+            counts = self._proofs(replace(query, rules=()), asked, "evidence.rule")
+        elif field := _COUNTED.get(by):
+            counts = self._counts(asked, field, missing=by not in ("topic", "main_topic"))
+        else:
+            raise ValueError(f"cannot count by {by!r}")
         if by == "day":
             return dict(sorted(counts.items()))
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
+    def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:
+        if by not in ("topic", "source"):
+            raise ValueError(f"cannot count days by {by!r}")
+        counted: dict[str, dict[str, int]] = {}
+        for (name, day), stories in self._buckets(
+            asking.query(query, typed.read(query.text)), {_COUNTED[by]: by == "source", "day": False}
+        ):
+            counted.setdefault(name, {})[day] = stories
+        return {name: dict(sorted(days.items())) for name, days in sorted(counted.items())}
+
     def _counts(self, asked: Mapping[str, Any], field: str, *, missing: bool = False) -> dict[str, int]:
         """Exact numbers by the values of a field; "" for stories without any where `missing` is asked for."""
-        counts: dict[str, int] = {}
+        return {name: stories for (name,), stories in self._buckets(asked, {field: missing})}
+
+    def _buckets(self, asked: Mapping[str, Any], fields: Mapping[str, bool]) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Exact numbers by the values of these fields; "" for stories without any in one that may be missing."""
+        sources = [{field: {"terms": {"field": field, "missing_bucket": missing}}} for field, missing in fields.items()]
         after: dict[str, Any] = {}
         while True:
-            source = {"value": {"terms": {"field": field, "missing_bucket": missing}}}
-            paged = {"composite": {"size": BUCKETS, "sources": [source], **after}}
+            paged = {"composite": {"size": BUCKETS, "sources": sources, **after}}
             body = {"query": asked, "size": 0, "track_total_hits": False, "aggs": {"counted": paged}}
             found = self._connection().search(self._layout.months("stories"), body)
             buckets = found["aggregations"]["counted"]["buckets"] if "aggregations" in found else []
-            counts.update((bucket["key"]["value"] or "", bucket["doc_count"]) for bucket in buckets)
+            for bucket in buckets:
+                yield tuple(bucket["key"][field] or "" for field in fields), bucket["doc_count"]
             if len(buckets) < BUCKETS:
-                return counts
+                return
             after = {"after": found["aggregations"]["counted"]["after_key"]}
+
+    def _proofs(self, query: Query, asked: Mapping[str, Any], field: str) -> dict[str, int]:
+        """Numbers of stories by a field of those of their evidences that count for `query`."""
+        counted = {"terms": {"field": field, "size": LISTED}, "aggs": {"stories": {"reverse_nested": {}}}}
+        among = {"filter": {"bool": {"filter": asking.proofs(query)}}, "aggs": {"counted": counted}}
+        body = {
+            "query": asked,
+            "size": 0,
+            "track_total_hits": False,
+            "aggs": {"proofs": {"nested": {"path": "evidence"}, "aggs": {"among": among}}},
+        }
+        found = self._connection().search(self._layout.months("stories"), body)
+        buckets = found["aggregations"]["proofs"]["among"]["counted"]["buckets"] if "aggregations" in found else []
+        return {bucket["key"]: bucket["stories"]["doc_count"] for bucket in buckets}
 
     def largest_clusters(self, limit: int) -> list[tuple[str, int]]:
         """As the port says: the clusters of those that do not lead, counted."""
         copies = self._counts({"term": {"lead": False}}, "cluster")
         first = sorted(copies, key=lambda cluster: -copies[cluster])[: 2 * max(0, limit) + LISTED // 10]
         sizes = self._cluster_sizes(set(first))
-        several = [(cluster, size) for cluster, size in sizes.items() if size > 1]
+        several = [(cluster, size) for cluster, (size, _) in sizes.items() if size > 1]
         return sorted(several, key=lambda item: (-item[1], item[0]))[: max(0, limit)]
 
-    def _cluster_sizes(self, clusters: set[str]) -> dict[str, int]:
-        return self._counts({"terms": {"cluster": sorted(clusters)}}, "cluster") if clusters else {}
+    def _cluster_sizes(self, clusters: set[str]) -> dict[str, tuple[int, int]]:
+        """How many stories and how many outlets each of them has."""
+        sizes: dict[str, tuple[int, int]] = {}
+        asked = {"terms": {"cluster": sorted(clusters)}}
+        for (cluster, source), stories in self._buckets(asked, {"cluster": False, "source": True}) if clusters else ():
+            size, outlets = sizes.get(cluster, (0, 0))
+            sizes[cluster] = size + stories, outlets + bool(source)
+        return sizes
 
     def info(self) -> Mapping[str, Any]:
         connection = self._connection()
@@ -530,8 +589,17 @@ def _window_row(document: Mapping[str, Any]) -> tuple[str, int, str | None, byte
     return document["id"], document["instant"], document["numbers"], documents.shingles(document)
 
 
-def _hit(hit: Mapping[str, Any], sizes: Mapping[str, int], read: typed.Typed) -> Hit:
+def _hit(hit: Mapping[str, Any], sizes: Mapping[str, tuple[int, int]], read: typed.Typed) -> Hit:
     story = documents.story(hit["_source"])
     shown = typed.snippet(story.content.text, read.required)
     score = hit["_score"] if read.required else 0.0
-    return Hit(story, score or 0.0, shown.text, shown.marks, sizes[story.cluster] - 1)
+    stories, outlets = sizes[story.cluster]
+    return Hit(story, score or 0.0, shown.text, shown.marks, stories - 1, outlets)
+
+
+def _fold(query: Query, limit: int) -> dict[str, Any]:
+    """Of each cluster the first, and how many clusters there are: exactly, up to 40,000."""
+    offset = max(0, query.offset)
+    size = limit if offset + limit <= RESULT_WINDOW else 0  # a folded page cannot begin after another one's last hit
+    counted = {"clusters": {"cardinality": {"field": "cluster", "precision_threshold": 40_000}}}
+    return {"collapse": {"field": "cluster"}, "from": offset if size else 0, "size": size, "aggs": counted}

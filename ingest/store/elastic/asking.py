@@ -13,8 +13,21 @@ _FIELDS = ("words.title", "words.text", "words.forms")
 # A word in the title counts as much as several in the text.
 _BOOSTS = {"words.title": 5.0}
 
-NEWEST = [{"instant": "desc"}, {"id": "asc"}]
-BEST = [{"_score": "desc"}, *NEWEST]
+_NEWEST = [{"instant": "desc"}, {"id": "asc"}]
+_OLDEST = [{"instant": "asc"}, {"id": "asc"}]
+_BEST = [{"_score": "desc"}, *_NEWEST]
+
+
+def order(asked: Query, read: typed.Typed) -> list[dict[str, str]]:
+    """In which order hits come. Raises ValueError for one that the port does not name."""
+    match asked.order:
+        case "best":
+            return _BEST if read.required else _NEWEST
+        case "newest":
+            return _NEWEST
+        case "oldest":
+            return _OLDEST
+    raise ValueError(f"cannot order by {asked.order!r}")
 
 
 def query(asked: Query, read: typed.Typed) -> dict[str, Any]:
@@ -32,7 +45,7 @@ def query(asked: Query, read: typed.Typed) -> dict[str, Any]:
 
 def _matched(clause: typed.Clause) -> dict[str, Any]:
     """A clause stands in a row in one of the fields; `forms` are for beginnings alone."""
-    fields = _FIELDS if clause.prefix else _FIELDS[:2]
+    fields = _FIELDS[:1] if clause.title else _FIELDS if clause.prefix else _FIELDS[:2]
     return {"bool": {"should": [_in_field(field, clause) for field in fields], "minimum_should_match": 1}}
 
 
@@ -48,7 +61,11 @@ def _in_field(field: str, clause: typed.Clause) -> dict[str, Any]:
 
 def _filters(asked: Query) -> list[dict[str, Any]]:
     filters: list[dict[str, Any]] = []
-    for field, values in (("topics", asked.topics), ("source", asked.sources), ("language", asked.languages)):
+    if asked.topics:
+        filters.append(_with_topics([bound(topic) for topic in asked.topics], asked.weight))
+    if asked.statuses or asked.rules:
+        filters.append({"nested": {"path": "evidence", "query": {"bool": {"filter": proofs(asked)}}}})
+    for field, values in (("source", asked.sources), ("language", asked.languages)):
         if values:
             filters.append({"terms": {field: [bound(value) for value in values]}})
     span = {}
@@ -63,6 +80,27 @@ def _filters(asked: Query) -> list[dict[str, Any]]:
     if asked.leads_only:
         filters.append({"term": {"lead": True}})
     return filters
+
+
+def _with_topics(topics: list[str], weight: str) -> dict[str, Any]:
+    match weight:
+        case "any":
+            return {"terms": {"topics": topics}}
+        case "main":
+            return {"terms": {"main_topics": topics}}
+        case "mentioned":
+            each = [
+                {"bool": {"filter": {"term": {"topics": topic}}, "must_not": {"term": {"main_topics": topic}}}}
+                for topic in topics
+            ]
+            return {"bool": {"should": each, "minimum_should_match": 1}}
+    raise ValueError(f"cannot weigh by {weight!r}")
+
+
+def proofs(asked: Query) -> list[dict[str, Any]]:
+    """Which evidences count."""
+    wanted = {"evidence.status": asked.statuses, "evidence.rule": asked.rules, "evidence.topic": asked.topics}
+    return [{"terms": {field: [bound(value) for value in values]}} for field, values in wanted.items() if values]
 
 
 def bound(value: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import base64
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -60,7 +62,7 @@ def _reached(connection: Connection) -> Iterator[Finding]:
 
 
 def _rights(connection: Connection, layout: Layout) -> Iterator[Finding]:
-    names = [f"{layout.prefix}stories-v*-*", f"{layout.prefix}prints-v*-*", f"{layout.prefix}sitrep-v*-*"]
+    names = [f"{layout.prefix}{kind}-v*-*" for kind in (*definitions.MONTHLY, "sitrep")]
     asked = {"index": [{"names": names, "privileges": list(WRITES)}]}
     answer = connection.request("POST", "/_security/user/_has_privileges", asked, allow=(400, 404, 405, 500))
     if answer.status != 200:
@@ -115,10 +117,10 @@ def _months(connection: Connection, layout: Layout, *, moving: bool) -> Iterator
     for kind in (*definitions.MONTHLY, "sitrep"):
         path = f"/{quote(layout.months(kind), safe='*')}"
         every |= connection.request("GET", path, expand_wildcards="all", flat_settings="true").body
-    stories = sorted(name for name in every if name.startswith(f"{layout.prefix}stories-"))
-    outside = [name for name in stories if layout.alias not in every[name]["aliases"]]
+    stories = [name for name in every if name.startswith(f"{layout.prefix}stories-")]
+    outside = _outside(layout, every)
     if outside:
-        yield Finding(False, f"not behind the alias {layout.alias}: {_some(outside)}", "Run `sitrep store setup`.")
+        yield Finding(False, f"not behind their alias: {_some(outside)}", "Run `sitrep store setup`.")
     strange = [name for name in every if every[name]["mappings"].get("_meta", {}).get("schema") != layout.version]
     if strange:
         yield Finding(False, f"made without our templates: {_some(strange)}", "Delete them and publish again.")
@@ -139,13 +141,23 @@ def _months(connection: Connection, layout: Layout, *, moving: bool) -> Iterator
         yield Finding(True, f"{len(stories)} months of stories, all readable and writable")
 
 
+def _outside(layout: Layout, every: Mapping[str, Any]) -> dict[str, str]:
+    """The indices that are not behind the alias by which people look at them → that alias."""
+    found: dict[str, str] = {}
+    for kind, alias in layout.aliases.items():
+        stem = layout.every(kind).removesuffix("*")
+        of_kind = (name for name in every if name == stem or (name.startswith(stem) and kind in definitions.MONTHLY))
+        found |= {name: alias for name in of_kind if alias not in every[name]["aliases"]}
+    return found
+
+
 def _is_blocked(settings: dict[str, Any]) -> bool:
     return any(
         key.startswith("index.blocks.") and value == "true" for key, value in settings.items() if key != _STOPPED
     )
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Collection[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(sorted(names)[:3]) + more
 
@@ -164,38 +176,72 @@ def _shards(connection: Connection, layout: Layout) -> Iterator[Finding]:
     yield Finding(left > 24, f"{told}: there is room for {left} more", "Add nodes, or take fewer shards or replicas.")
 
 
-def grant(connection: Connection, layout: Layout) -> dict[str, str]:
-    """Keys with no more rights than their work needs, in the form in which SITREP_ELASTICSEARCH_API_KEY takes them: of
-    the writer (it reads windows and ids as well), of set-up, of a reader. Raises StoreGone where ours may not make
-    keys. A key can be shown once only."""
+def rights(layout: Layout) -> dict[str, Any]:
+    """What each key may do, by what it is for, and no more than that needs; the writer reads windows and ids too."""
     months = [f"{layout.prefix}{kind}-v*-*" for kind in (*definitions.MONTHLY, "sitrep")]
+    aliases = list(layout.aliases.values())
     pointers = [layout.pointer(role) for role in (CURRENT, NEXT, PREVIOUS)]
-    read = [layout.alias, months[0], f"{layout.prefix}sitrep-v*-control"]
-    asked = {
+    shown = [f"{layout.prefix}{kind}-v*-*" for kind in ("stories", "revisions")]
+    small = [f"{layout.prefix}sitrep-v*-{kind}" for kind in ("control", "runs", "quarantine")]
+    return {
         "writer": {"cluster": ["monitor"], "indices": [{"names": months, "privileges": list(WRITES)}]},
         "setup": {
             "cluster": ["monitor", "manage_index_templates"],
-            "indices": [{"names": [*months, layout.alias, *pointers], "privileges": ["manage", "read", "write"]}],
+            "indices": [{"names": [*months, *aliases, *pointers], "privileges": ["manage", "read", "write"]}],
         },
-        "reader": {"cluster": [], "indices": [{"names": read, "privileges": ["read", "view_index_metadata"]}]},
+        "reader": {
+            "cluster": [],
+            "indices": [{"names": [*aliases, *shown, *small], "privileges": ["read", "view_index_metadata"]}],
+        },
     }
-    made = {}
-    for name, rights in asked.items():
-        body = {"name": f"{layout.prefix}sitrep-{name}", "role_descriptors": {f"sitrep-{name}": rights}}
-        made[name] = str(connection.request("POST", "/_security/api_key", body).body["encoded"])
-    return made
+
+
+def grant(connection: Connection, layout: Layout) -> dict[str, str]:
+    """New keys, one for each of `rights`, in the form in which SITREP_ELASTICSEARCH_API_KEY takes them. Raises
+    StoreGone where ours may not make keys. A key can be shown once only."""
+    return {purpose: _made(connection, layout, purpose) for purpose in rights(layout)}
+
+
+def keep_key(connection: Connection, layout: Layout, purpose: str, key: str) -> str:
+    """`key` where the cluster still takes it, with the rights of this release whatever it had; else a new one, and
+    others of its name that we made are no longer taken. Raises StoreGone."""
+    if key and _is_taken(connection, key):
+        path = f"/_security/api_key/{quote(_ident(key))}"
+        asked = {"role_descriptors": {f"sitrep-{purpose}": rights(layout)[purpose]}}
+        if connection.request("PUT", path, asked, allow=(400, 404)).status == 200:
+            return key
+    connection.request("DELETE", "/_security/api_key", {"name": _name(layout, purpose), "owner": True}, allow=(404,))
+    return _made(connection, layout, purpose)
+
+
+def _made(connection: Connection, layout: Layout, purpose: str) -> str:
+    body = {"name": _name(layout, purpose), "role_descriptors": {f"sitrep-{purpose}": rights(layout)[purpose]}}
+    return str(connection.request("POST", "/_security/api_key", body).body["encoded"])
+
+
+def _name(layout: Layout, purpose: str) -> str:
+    return f"{layout.prefix}sitrep-{purpose}"
+
+
+def _is_taken(connection: Connection, key: str) -> bool:
+    with closing(Connection(replace(connection.server, api_key=key, user="", password=""))) as other:
+        return other.request("GET", "/_security/_authenticate", allow=(400, 401)).status == 200
+
+
+def _ident(key: str) -> str:
+    """The key's name for the server: what stands before the colon."""
+    return base64.b64decode(key).decode().partition(":")[0]
 
 
 def setup(connection: Connection, asked: Layout) -> None:
-    """Put templates and small indices there, and every month behind the alias. Raises StoreGone."""
+    """Put templates and small indices there, and what people look at behind its alias. Raises StoreGone."""
     layout = of_role(standing(connection, asked), CURRENT) or asked
     fits(connection, layout, asked.version)
     put(connection, layout)
-    found = connection.request("GET", f"/{quote(layout.months('stories'), safe='*')}/_alias").body
-    actions = [
-        {"add": {"index": name, "alias": layout.alias}}
-        for name, one in found.items()
-        if layout.alias not in one["aliases"]
-    ]
+    every: dict[str, Any] = {}
+    for kind in layout.aliases:
+        every |= connection.request("GET", f"/{quote(layout.every(kind), safe='*')}/_alias").body
+    outside = _outside(layout, every)
+    actions = [{"add": {"index": name, "alias": alias}} for name, alias in outside.items()]
     if actions:
         connection.request("POST", "/_aliases", {"actions": actions})

@@ -142,6 +142,21 @@ def head(document: Mapping[str, Any]) -> Head:
     )
 
 
+def revision_document(story: Story, place: int) -> Document:
+    """The version of a story at `place` (from 1), for those who look at what it said before."""
+    version = story.versions[place - 1]
+    content = version.content.to_json()
+    names = ("source", "feed", "url", "title", "text", "language", "text_from", "topics", "main_topics")
+    return {
+        **{name: content[name] for name in (*names, "published", "rules_version")},
+        "story": story.id,
+        "revision": place,
+        "instant": seconds(story.instant()),
+        "first": dates.iso(version.first),
+        "last": dates.iso(version.last),
+    }
+
+
 # what lies beside them -------------------------------------------------------------------------------------------
 def print_document(fingerprint: Fingerprint) -> Document:
     return {

@@ -2,9 +2,12 @@
 
 Stories lie in an index a month (a year before 2015), `stories-v1-2022.05`, behind the alias `stories`; the month is
 that of the story's instant when it was first put there, and never changes, because an id is unique within one index
-alone. Fingerprints lie beside them, `prints-v1-2022.05`; everything else in one small index a kind, `sitrep-v1-links`.
-All mappings are strict. Which of several layouts that stand side by side is the store, an alias on its control index
-says: `sitrep` (standing.py). A rebuilt store is the next generation of the same version: `stories-v1.2-2022.05`.
+Stories lie in an index a month (a year before 2015), `stories-v1-2022.05`, behind the alias `stories`; the month is
+that of the story's instant when it was first put there, and never changes, because an id is unique within one index
+alone. Fingerprints and older versions lie beside them, `prints-v1-2022.05`, `revisions-v1-2022.05`; everything else in
+one small index a kind, `sitrep-v1-links`. What people look at has an alias. All mappings are strict. Which of several
+layouts that stand side by side is the store, an alias on its control index says: `sitrep` (standing.py). A rebuilt
+store is the next generation of the same version: `stories-v1.2-2022.05`.
 
 Texts stand there twice. `title` and `text` are for people and Kibana: words by UAX #29, lower case, accents folded,
 Porter's stems of what is plain ASCII, so that English words meet their forms and other scripts stay as they are.
@@ -20,6 +23,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from ingest.models import Outcome
 
 VERSION = 1
 # What a layout that stands on the cluster is for: the store, what will be it, what was it.
@@ -107,6 +112,26 @@ _STORY = {
     "older": _BINARY,  # the versions before it, as JSON, packed with Zstandard
     "words": {"properties": {"title": _TERMS, "text": _TERMS, "forms": _TERMS}},
 }
+# An older version of a story. `instant` is the story's, as in what lies beside it; `first` and `last` are the captures
+# that showed this version.
+_REVISION = {
+    "story": _keyword(),
+    "revision": _INTEGER,
+    "instant": _LONG,
+    "published": _DATE,
+    "first": _DATE,
+    "last": _DATE,
+    "source": _keyword(),
+    "feed": _keyword(),
+    "url": _keyword(),
+    "title": _TEXT,
+    "text": _TEXT,
+    "language": _keyword(),
+    "text_from": _keyword(),
+    "topics": _keyword(),
+    "main_topics": _keyword(),
+    "rules_version": _keyword(),
+}
 _PRINT = {"id": _keyword(), "instant": _LONG, "numbers": _KEPT, "shingles": _BINARY}
 
 _SMALL: dict[str, dict[str, Any]] = {
@@ -142,6 +167,42 @@ _SMALL: dict[str, dict[str, Any]] = {
     },
     # tombstones: closed months (no story), and the stories that were removed for them
     "closed": {"month": _keyword(), "story": _keyword()},
+    # what stands in files, for Kibana: see mirror.py
+    "runs": {
+        "level": _keyword(),
+        "run": _keyword(),
+        "kind": _keyword(),
+        "started": _DATE,
+        "ended": _DATE,
+        "took_s": {"type": "double"},
+        "entries": _LONG,
+        "new_stories": _LONG,
+        "outcomes": {"properties": {str(outcome): _LONG for outcome in Outcome}},
+        "notes": _keyword(),
+        "feed": _keyword(),
+        "title": _keyword(),
+        "status": _keyword(),
+        "reason": _keyword(),
+        "detail": _keyword(),
+        "count": _LONG,
+        "gap": _BOOLEAN,
+        "truncated": _BOOLEAN,
+        "last_new": _DATE,
+        "silent_s": _LONG,
+    },
+    "quarantine": {
+        "id": _keyword(),
+        "reason": _keyword(),
+        "detail": _TEXT,
+        "where": _keyword(),
+        "kind": _keyword(),
+        "feed": _keyword(),
+        "url": _keyword(),
+        "source": _keyword(),
+        "run": _keyword(),
+        "captured": _DATE,
+        "size": _LONG,
+    },
     # the lease, what is being written (see writing.py), and which layout this is
     "control": {
         "holder": _keyword(),
@@ -153,9 +214,10 @@ _SMALL: dict[str, dict[str, Any]] = {
         "layout": _keyword(),
     },
 }
-MONTHLY = {"stories": _STORY, "prints": _PRINT}
+MONTHLY = {"stories": _STORY, "prints": _PRINT, "revisions": _REVISION}
 SMALL = tuple(_SMALL)
 DERIVED = ("aliases", "links", "bookings")  # of the small ones: follows from the files of stories
+SHOWN = {"stories": "stories", "revisions": "revisions", "runs": "sitrep-runs", "quarantine": "sitrep-quarantine"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +252,20 @@ class Layout:
     @property
     def alias(self) -> str:
         """What readers ask: every month of stories of the layout that is the store."""
-        return f"{self.prefix}stories"
+        return self.aliases["stories"]
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """What people look at → the name that they look at it by."""
+        return {kind: f"{self.prefix}{alias}" for kind, alias in SHOWN.items()}
+
+    def every(self, kind: str) -> str:
+        """All indices of a kind, as a name or a pattern."""
+        return self.months(kind) if kind in MONTHLY else self.small(kind)
+
+    def template(self, kind: str) -> str:
+        """The name of a kind's index template."""
+        return f"{self.prefix}{kind}-{self.label}" if kind in MONTHLY else self.small(kind)
 
     def pointer(self, role: str = CURRENT) -> str:
         """The alias on the control index of the layout that has this role."""
@@ -211,7 +286,8 @@ class Layout:
         }
         kept = {f"{self.prefix}sitrep-{self.label}-settings": {"settings": settings}}
         sort = {"sort.field": ["instant", "id"], "sort.order": ["asc", "asc"]}  # a window is read in this order
-        more: dict[str, Any] = {"stories": {"analysis": _ANALYSIS}, "prints": sort}
+        analysis = {"analysis": _ANALYSIS}
+        more: dict[str, Any] = {"stories": analysis, "prints": sort, "revisions": analysis}
         for kind, properties in MONTHLY.items():
             kept[f"{self.prefix}{kind}-{self.label}-mappings"] = {
                 "settings": more[kind],
@@ -220,26 +296,38 @@ class Layout:
         return {name: {"template": template, "_meta": {"by": "sitrep"}} for name, template in kept.items()}
 
     def templates(self, *, behind_alias: bool = True) -> dict[str, Any]:
-        """Index templates by name. `behind_alias`: whether a month that is made stands behind the alias at once."""
-        return {
-            f"{self.prefix}{kind}-{self.label}": {
+        """Index templates by name. `behind_alias`: whether an index that is made stands behind its alias at once."""
+        aliases: dict[str, Any] = {kind: {alias: {}} if behind_alias else {} for kind, alias in self.aliases.items()}
+        monthly = {
+            self.template(kind): {
                 "index_patterns": [self.months(kind)],
                 "priority": 200,
                 "composed_of": [
                     f"{self.prefix}sitrep-{self.label}-settings",
                     f"{self.prefix}{kind}-{self.label}-mappings",
                 ],
-                "template": {"aliases": {self.alias: {}} if kind == "stories" and behind_alias else {}},
+                "template": {"aliases": aliases.get(kind, {})},
                 "_meta": {"by": "sitrep"},
             }
             for kind in MONTHLY
+        }
+        return monthly | {
+            self.small(kind): {
+                "index_patterns": [self.small(kind)],
+                "priority": 200,
+                "template": {**self.small_index(kind), "aliases": aliases[kind]},
+                "_meta": {"by": "sitrep"},
+            }
+            for kind in SHOWN
+            if kind in _SMALL
         }
 
     def small_index(self, kind: str) -> dict[str, Any]:
         """How a small index is made."""
         replicas = {"auto_expand_replicas": "0-1"} if self.replicas is None else {"number_of_replicas": self.replicas}
+        analysis = {"analysis": _ANALYSIS} if kind == "quarantine" else {}
         return {
-            "settings": {"number_of_shards": 1, **replicas, "refresh_interval": "30s"},
+            "settings": {"number_of_shards": 1, **replicas, "refresh_interval": "30s", **analysis},
             "mappings": mapping(_SMALL[kind], self.version),
         }
 

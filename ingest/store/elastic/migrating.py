@@ -97,7 +97,7 @@ class Migration:
         current, coming = of_role(found, CURRENT), of_role(found, NEXT)
         if current and (coming or self._is_blocked(current)):
             with self._writing_alone(current):
-                self._set_aliases_of_templates(current, {current.alias: {}})
+                self._show(current, on=True)
                 self._block(current, on=False)
                 if coming:
                     self._drop(coming)
@@ -107,8 +107,8 @@ class Migration:
             raise UsageError("no other version stands there", subject=self._connection.where)
         with self._writing_alone(current):
             self._give_back_what_is_kept(current, before)
-            self._set_aliases_of_templates(current, {})
-            self._set_aliases_of_templates(before, {before.alias: {}})
+            self._show(current, on=False)
+            self._show(before, on=True)
             self._point(current, before, left=None)
             self._block(before, on=False)
             self._drop(current)
@@ -173,7 +173,7 @@ class Migration:
         if of_role(found, NEXT) != target or not self._is_blocked(source):
             self._clear(found, target)
         self._block(source, on=True)
-        self._set_aliases_of_templates(source, {})
+        self._show(source, on=False)
         setup.put(self._connection, target, NEXT)
 
     def _clear(self, found: Sequence[Standing], target: Layout) -> None:
@@ -199,16 +199,16 @@ class Migration:
         path = f"/{quote(','.join(wanted), safe='*,')}/_alias"
         return sorted(self._connection.request("GET", path, ignore_unavailable="true").body)
 
-    def _set_aliases_of_templates(self, layout: Layout, aliases: Mapping[str, Any]) -> None:
-        """Whether a new month of this layout stands behind the alias at once."""
-        name = f"{layout.prefix}stories-{layout.label}"
-        answer = self._connection.request("GET", f"/_index_template/{quote(name)}", allow=(404,))
-        if answer.status == 404:
-            return
-        whole = answer.body["index_templates"][0]["index_template"]
-        kept = {key: value for key, value in whole.items() if key in _TEMPLATE}
-        kept["template"] = {**kept.get("template", {}), "aliases": dict(aliases)}
-        self._connection.request("PUT", f"/_index_template/{quote(name)}", kept)
+    def _show(self, layout: Layout, *, on: bool) -> None:
+        """Whether a new index of this layout stands behind its alias at once."""
+        for kind, alias in layout.aliases.items():
+            path = f"/_index_template/{quote(layout.template(kind))}"
+            answer = self._connection.request("GET", path, allow=(404,))
+            if answer.status == 200:
+                whole = answer.body["index_templates"][0]["index_template"]
+                kept = {key: value for key, value in whole.items() if key in _TEMPLATE}
+                kept["template"] = {**kept.get("template", {}), "aliases": {alias: {}} if on else {}}
+                self._connection.request("PUT", path, kept)
 
     # copying -----------------------------------------------------------------------------------------------------
     def _pairs(self, source: Layout, target: Layout, kinds: Sequence[str]) -> list[Copied]:
@@ -351,8 +351,9 @@ class Migration:
     def _point(self, source: Layout, target: Layout, *, left: str | None) -> None:
         """The step that counts: all aliases in one request."""
         actions: list[dict[str, Any]] = []
-        actions += [_remove(index, source.alias) for index in self._names([source.months("stories")])]
-        actions += [_add(index, target.alias) for index in self._names([target.months("stories")])]
+        for kind, alias in target.aliases.items():
+            actions += [_remove(index, alias) for index in self._names([source.every(kind)])]
+            actions += [_add(index, alias) for index in self._names([target.every(kind)])]
         here, there = source.small("control"), target.small("control")
         actions += [_remove(here, source.pointer(role)) for role in (CURRENT, NEXT, PREVIOUS)]
         actions += [_remove(there, target.pointer(role)) for role in (NEXT, PREVIOUS)]

@@ -31,7 +31,8 @@ from ingest.store.rows import seconds
 RENEW = 5.0  # seconds, of the 30 after which a lease is taken over
 ROUNDS = 5  # of conflicts, before somebody else's writing is called an error
 LOOKED_UP = 5000  # ids at once
-SEARCHED = frozenset({"stories", "prints", "links"})  # by the next decisions; the rest is read by id
+ANYWHERE = ("stories", "prints")  # under the id of a story, in one month or another
+SEARCHED = frozenset({"stories", "prints", "links", "revisions"})  # by the next decisions; the rest is read by id
 
 Key = tuple[str, str]  # kind, id
 
@@ -49,6 +50,13 @@ class Change(NamedTuple):
     @property
     def key(self) -> Key:
         return self.kind, self.id
+
+    @property
+    def beside(self) -> str | None:
+        """The story in whose month it lies."""
+        if self.kind == "revisions" and self.document:
+            return str(self.document["story"])
+        return self.id if self.kind == "prints" and self.document else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,9 @@ def changes(slice_: Slice) -> list[Change]:
         if id_ not in written
     ]
     for id_, story in written.items():
+        for place in range(1, len(story.versions)):
+            name = documents.digest(id_, str(place))
+            listed.append(Change("revisions", name, documents.revision_document(story, place)))
         if id_ not in slice_.fingerprints:
             listed.append(Change("prints", id_, {"instant": seconds(story.instant())}, partial=True))
     for id_, fingerprint in slice_.fingerprints.items():
@@ -90,7 +101,7 @@ def changes(slice_: Slice) -> list[Change]:
         Change("links", documents.digest(link.a, link.b), documents.link_document(link)) for link in slice_.links
     ]
     for id_, month in slice_.removed.items():
-        listed += [Change(kind, id_, None, partial=True) for kind in layout.MONTHLY]
+        listed += [Change(kind, id_, None, partial=True) for kind in ANYWHERE]
         listed.append(Change("closed", documents.digest("story", id_), {"month": month, "story": _plain(id_)}))
     if slice_.booking:
         booking = slice_.booking
@@ -118,7 +129,8 @@ class Writer:
         """
         stories = [one for one in listed if one.kind == "stories"]
         places = self._look_up(stories)
-        beside = [one for one in self._placed_prints(listed, stories, places) if one.kind != "stories"]
+        beside = [one for one in self._placed(listed, stories, places) if one.kind != "stories"]
+        beside += self._forgotten(stories, beside, places)
         places |= self._look_up(beside)
         hold()
         refused = self._carry_out([one for one in stories if not one.partial], places, hold)
@@ -133,9 +145,7 @@ class Writer:
     # looking -----------------------------------------------------------------------------------------------------
     def _look_up(self, listed: Sequence[Change]) -> dict[Key, Place]:
         """Where these documents stand. Of a story, and of a fingerprint that goes, nobody knows the month."""
-        anywhere = {
-            kind: [one.id for one in listed if one.kind == kind and _is_anywhere(one)] for kind in layout.MONTHLY
-        }
+        anywhere = {kind: [one.id for one in listed if one.kind == kind and _is_anywhere(one)] for kind in ANYWHERE}
         places = self._look_up_small([one for one in listed if not _is_anywhere(one)])
         for kind, ids in anywhere.items():
             places |= self._look_everywhere(kind, ids)
@@ -157,17 +167,33 @@ class Writer:
                 places[kind, hit["_id"]] = Place(hit["_index"], hit["_seq_no"], hit["_primary_term"])
         return places
 
-    def _placed_prints(
-        self, listed: Sequence[Change], stories: Sequence[Change], places: Mapping[Key, Place]
-    ) -> list[Change]:
-        """The changes with each fingerprint in the month of its story; those of no story are left out."""
+    def _placed(self, listed: Sequence[Change], stories: Sequence[Change], places: Mapping[Key, Place]) -> list[Change]:
+        """The changes with what lies beside a story in its month; what is of no story is left out."""
         months = {one.id: one.month for one in stories if not one.partial}
-        prints = [one for one in listed if one.kind == "prints" and not _is_anywhere(one)]
-        strangers = [one.id for one in prints if one.id not in months]
+        strangers = [one.beside for one in listed if one.beside and one.beside not in months]
         found = {**places, **self._look_everywhere("stories", strangers)}
         months |= {ident: self._layout.suffix(place.index) for (_, ident), place in found.items()}
-        placed = [one._replace(month=months[one.id]) for one in prints if one.id in months]
-        return [*(one for one in listed if one.kind != "prints" or _is_anywhere(one)), *placed]
+        return [
+            one._replace(month=months[one.beside]) if one.beside else one
+            for one in listed
+            if not one.beside or one.beside in months
+        ]
+
+    def _forgotten(
+        self, stories: Sequence[Change], beside: Sequence[Change], places: Mapping[Key, Place]
+    ) -> list[Change]:
+        """The revisions that these stories had and have no longer, since a richer text came or the story goes, to be
+        deleted."""
+        known = [one.id for one in stories if not one.document or (not one.partial and one.key in places)]
+        kept = {one.id for one in beside if one.kind == "revisions"}
+        found: list[Change] = []
+        for start in range(0, len(known), LOOKED_UP):
+            query = {"terms": {"story": known[start : start + LOOKED_UP]}}
+            for hit in self._connection.all(self._layout.months("revisions"), query, False):
+                if hit["_id"] not in kept:
+                    month = self._layout.suffix(hit["_index"])
+                    found.append(Change("revisions", hit["_id"], None, month=month))
+        return found
 
     def _index(self, one: Change) -> str:
         if one.kind in layout.MONTHLY:

@@ -1,0 +1,106 @@
+"""What readers are shown, as JSON objects: the same from the command line and on the pages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from ingest import addresses, dates
+from ingest.models import Feed, FeedState, Link, Story
+from ingest.store import Hit, Query, Store
+
+Record = dict[str, Any]
+
+
+def hit(found: Hit) -> Record:
+    """A story that was found, with its snippet, the spans that match in it, and how many copies there are."""
+    marks = [list(span) for span in found.marks]
+    return {
+        **found.story.to_json(),
+        "score": found.score,
+        "snippet": found.snippet,
+        "marks": marks,
+        "copies": found.copies,
+        "outlets": found.outlets,
+    }
+
+
+def story(store: Store, told: Story) -> Record:
+    """A story with the members of its cluster (the lead first, then in the order of time) and its revisions."""
+    found = members(store, told)
+    links = store.links(member.id for member in found)
+    return {
+        **told.to_json(),
+        "members": [_member(member, links) for member in found],
+        "revisions": revisions(told),
+    }
+
+
+def members(store: Store, told: Story) -> list[Story]:
+    """The stories of a cluster: the lead first, then in the order of time."""
+    return sorted(store.export(Query(cluster=told.cluster)), key=lambda each: (not each.lead, each.instant(), each.id))
+
+
+def revisions(told: Story) -> list[Record]:
+    """The texts of a story, oldest first."""
+    return [
+        {
+            "revision": number,
+            "first_captured": dates.iso(version.first),
+            "last_captured": dates.iso(version.last),
+            "title": version.content.title,
+            "text": version.content.text,
+            "published": version.content.published,
+        }
+        for number, version in enumerate(told.versions, 1)
+    ]
+
+
+def _member(member: Story, links: Iterable[Link]) -> Record:
+    own = [link for link in links if member.id in (link.a, link.b)]
+    return {
+        "id": member.id,
+        "lead": member.lead,
+        "title": member.content.title,
+        "source": member.content.source,
+        "published": member.published,
+        "url": member.content.url,
+        "share": max((link.share for link in own), default=None),
+        "numbers": [] if member.lead else _numbers(member, own),
+    }
+
+
+def _numbers(member: Story, own: list[Link]) -> list[Record]:
+    """The numbers in which a copy differs from the lead, or where it is not linked to it, from its nearest."""
+    nearest = max(own, key=lambda link: (link.other(member.id) == member.cluster, link.share, link.a, link.b))
+    theirs, ours = nearest.numbers if member.id == nearest.b else nearest.numbers[::-1]
+    if not theirs and not ours:
+        return []
+    of = nearest.other(member.id)
+    return [{"of": of, "theirs": list(dict.fromkeys(theirs)), "own": list(dict.fromkeys(ours))}]
+
+
+def feed_id(url: str) -> str:
+    """What a feed is called in addresses of pages, where its own address would have to be escaped."""
+    return hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def settings_of(told: Feed) -> Record:
+    """A feed as its reader configured it, its address as it may be shown."""
+    return {**asdict(told), "url": addresses.shown(told.url)}
+
+
+def feed(told: Feed, state: FeedState | None) -> Record:
+    """A feed and how it stands."""
+    return {
+        "id": feed_id(told.url),
+        **settings_of(told),
+        "status": "paused" if told.paused else state.status if state else "new",
+        "reason": state.reason if state else None,
+        "address": addresses.shown(state.address if state else told.url),
+        "polled": state.polled if state else None,
+        "due": state.due if state else None,
+        "interval": state.interval if state else None,
+    }

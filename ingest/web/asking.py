@@ -1,0 +1,161 @@
+"""A search as it stands in an address, and what it asks of the store.
+
+The whole state of the page is in the address: what is sent to somebody shows the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import HTTPException, Query
+
+from ingest import dates
+from ingest import store as port
+from ingest.store import typed
+
+PAGE = 20  # hits
+DEEPEST = 10_000  # hits that can be paged through: what Elasticsearch skips at most, and nobody reads further
+MOST_NAMES = 50  # of one filter
+LONGEST_NAME = 300
+WEIGHTS = ("any", "main", "mentioned")
+ORDERS = {"best": "best first", "newest": "newest first", "oldest": "oldest first"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody asks. `since` and `until` are as they were written (a date, or an instant); `every`: each telling
+    of a story, not one of each cluster; `order`: "" for the one that suits."""
+
+    q: str = ""
+    topics: tuple[str, ...] = ()
+    weight: str = "any"
+    statuses: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
+    order: str = ""
+    every: bool = False
+    page: int = 1
+
+    def query(self, limit: int = PAGE) -> port.Query:
+        """For the store. `until` is where it ends: a date is not part of it, as on the command line."""
+        return port.Query(
+            text=self.q,
+            topics=self.topics,
+            weight=self.weight,
+            statuses=self.statuses,
+            sources=self.sources,
+            languages=self.languages,
+            since=dates.instant(self.since) if self.since else None,
+            until=dates.instant(self.until) if self.until else None,
+            folded=not self.every,
+            order=self.order or "best",
+            limit=limit,
+            offset=(self.page - 1) * limit,
+        )
+
+    def pairs(self, **changes: Any) -> list[tuple[str, str]]:
+        """Names and values for an address, with changes; without the page, which changes with everything else."""
+        told = replace(self, **{"page": 1, **changes})
+        lists = (("topic", told.topics), ("status", told.statuses), ("source", told.sources), ("lang", told.languages))
+        single = {
+            "weight": told.weight if told.weight != "any" else "",
+            "since": told.since,
+            "until": told.until,
+            "sort": told.order,
+            "every": "1" if told.every else "",
+            "page": str(told.page) if told.page > 1 else "",
+        }
+        names = [(name, value) for name, values in lists for value in values]
+        return [
+            *([("q", told.q)] if told.q else []),
+            *names,
+            *((name, value) for name, value in single.items() if value),
+        ]
+
+    def without(self, name: str, value: str) -> list[tuple[str, str]]:
+        """The address without one of its filters."""
+        values: tuple[str, ...] = getattr(self, name)
+        return self.pairs(**{name: tuple(each for each in values if each != value)})
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.topics or self.statuses or self.sources or self.languages or self.since or self.until)
+
+
+Names = Annotated[list[str], Query()]
+
+
+def asked(
+    q: Annotated[str, Query(description='Words; "a phrase"; -without; begin*; title:word.')] = "",
+    topic: Annotated[list[str] | None, Query(description="Any of these topics.")] = None,
+    weight: Annotated[str, Query(description="How the topics count: any, main or mentioned.")] = "",
+    status: Annotated[list[str] | None, Query(description="An evidence has one of these statuses.")] = None,
+    source: Annotated[list[str] | None, Query(description="Any of these outlets.")] = None,
+    lang: Annotated[list[str] | None, Query(description="Any of these languages (ISO 639-1).")] = None,
+    since: Annotated[str, Query(description="From this date or instant on.")] = "",
+    until: Annotated[str, Query(description="Before this date or instant.")] = "",
+    sort: Annotated[str, Query(description="best, newest or oldest.")] = "",
+    every: Annotated[str, Query(description="1: every telling of a story, not one hit a cluster.")] = "",
+    page: Annotated[str, Query(description=f"Of {PAGE} hits, from 1 on.")] = "",
+) -> Asked:
+    """What the address says. Raises HTTPException, saying what is wrong, for what cannot be asked."""
+    if told := typed.refused(q):
+        raise HTTPException(400, told)
+    return Asked(
+        q=" ".join(q.split()),
+        topics=_names("topic", topic),
+        weight=_among("weight", weight or "any", WEIGHTS),
+        statuses=_names("status", status),
+        sources=_names("source", source),
+        languages=_names("lang", lang),
+        since=_moment("since", since),
+        until=_moment("until", until),
+        order=_among("sort", sort, ("", *ORDERS)),
+        every=every not in ("", "0"),
+        page=_page(page),
+    )
+
+
+def _names(name: str, values: list[str] | None) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(value for value in values or () if value))
+    if len(found) > MOST_NAMES or any(len(value) > LONGEST_NAME for value in found):
+        raise HTTPException(400, f"{name}: at most {MOST_NAMES} names of {LONGEST_NAME} characters.")
+    return found
+
+
+def _among(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise HTTPException(400, f"{name}: one of {', '.join(filter(None, known))}.")
+    return value
+
+
+def _moment(name: str, value: str) -> str:
+    """A date or an instant as it was written, if it is one."""
+    value = value.strip()
+    if not value:
+        return ""
+    try:
+        moment = dates.instant(value[:40])
+    except (ValueError, OverflowError) as error:
+        raise HTTPException(400, f"{name}: no date like 2022-05-24 or 2022-05-24T12:00Z.") from error
+    return value if len(value) <= 40 else dates.iso(moment)
+
+
+def _page(value: str) -> int:
+    if not value:
+        return 1
+    if not value.isdecimal() or not value.isascii() or not int(value[:9]) >= 1:
+        raise HTTPException(400, "page: a whole number from 1 on.")
+    if int(value[:9]) * PAGE > DEEPEST:
+        told = f"Only the first {DEEPEST:,d} hits can be paged through: narrow the search, or download it."
+        raise HTTPException(400, told)
+    return int(value)
+
+
+def last_day(until: str) -> str:
+    """The last day before `until`, where that is a date: what a reader calls the end."""
+    return (datetime.fromisoformat(until).date() - timedelta(days=1)).isoformat() if len(until) == 10 else until

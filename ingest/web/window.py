@@ -1,0 +1,78 @@
+"""What pages look through: the store and the landing zone of the settings, kept open between requests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ingest import settings as configuration
+from ingest.pipeline.pipe import Pipe
+
+if TYPE_CHECKING:
+    from ingest.landing import Landing
+    from ingest.settings import Settings
+    from ingest.store import Store
+
+T = TypeVar("T")
+ASKED_AGAIN = 30.0  # seconds after which the settings are read anew: somebody may have changed Airflow's connection
+
+
+class Window:
+    """The pipe of the settings that `load` gives; another one as soon as they change.
+
+    Safe for many threads. Opening is lazy: an application can be made where no store answers.
+    """
+
+    def __init__(self, load: Callable[[], Settings] = configuration.load) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._pipe: Pipe | None = None
+        self._asked = 0.0
+        self._kept: dict[str, tuple[Pipe, float, Any]] = {}
+        self._remembering = threading.RLock()
+
+    @property
+    def pipe(self) -> Pipe:
+        """Raises SettingsError."""
+        with self._lock:
+            if self._pipe is None or time.monotonic() - self._asked > ASKED_AGAIN:
+                settings = self._load()
+                if self._pipe is None or settings != self._pipe.settings:
+                    self._pipe = Pipe(settings)  # the old one may be in use: it closes when its last reader is done
+                self._asked = time.monotonic()
+            pipe = self._pipe
+            _ = pipe.landing, pipe.store  # opened here, so that two threads do not open two
+        return pipe
+
+    @property
+    def settings(self) -> Settings:
+        return self.pipe.settings
+
+    @property
+    def store(self) -> Store:
+        """Raises StoreGone and SettingsError."""
+        return self.pipe.store
+
+    @property
+    def landing(self) -> Landing:
+        """Raises LandingFault and UsageError."""
+        return self.pipe.landing
+
+    def remembered(self, name: str, seconds: float, make: Callable[[], T]) -> T:
+        """What `make` gives, for so many seconds: for what costs more than a page may and changes slowly."""
+        pipe = self.pipe
+        with self._remembering:
+            kept = self._kept.get(name)
+            if kept is None or kept[0] is not pipe or time.monotonic() - kept[1] > seconds:
+                kept = self._kept[name] = pipe, time.monotonic(), make()
+        value: T = kept[2]
+        return value
+
+    def close(self) -> None:
+        """The next request opens it again."""
+        with self._lock:
+            if self._pipe is not None:
+                self._pipe.close()
+            self._pipe = None

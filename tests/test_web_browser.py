@@ -1,0 +1,112 @@
+"""The pages in a real Chromium. A violation of the content security policy, an error on the console, a dialog and a
+request to anybody else fail a test by themselves (browser.py)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import opened
+
+
+def until(page: Page, address: str) -> None:
+    expect(page).to_have_url(re.compile(re.escape(address)))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_theme_is_the_systems_until_somebody_chooses(browser: Browser, site: str, scheme: str) -> None:
+    with opened(browser, site, color_scheme=scheme) as page:
+        page.goto("/")
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (ground == "rgb(20, 24, 27)") == (scheme == "dark")
+        page.get_by_role("button", name="Dark" if scheme == "light" else "Light").click()
+        page.goto("/runs")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != ground
+
+
+def test_the_keyboard_reaches_the_content_first(browser: Browser, site: str) -> None:
+    with opened(browser, site) as page:
+        page.goto("/runs")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+def test_a_search_by_keyboard_alone(browser: Browser, site: str) -> None:
+    with opened(browser, site) as page:
+        page.goto("/")
+        page.keyboard.press("/")
+        box = page.get_by_role("searchbox")
+        expect(box).to_be_focused()
+        page.keyboard.type("troops")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(r"/\?q=troops$"))  # nothing in it that says nothing
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        page.keyboard.press("k")
+        first = page.locator(".hit h2 a").first
+        expect(first).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(first).not_to_be_focused()
+        page.keyboard.press("j")
+        title = first.inner_text()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text(title)
+
+
+def test_a_filter_applies_at_once_and_keeps_the_focus(browser: Browser, site: str) -> None:
+    with opened(browser, site) as page:
+        page.goto("/?q=troops")
+        page.get_by_role("checkbox", name="escalation").check()
+        expect(page).to_have_url(re.compile(r"\?q=troops&topic=escalation$"))
+        expect(page.get_by_role("checkbox", name="escalation")).to_be_checked()
+        expect(page.get_by_role("checkbox", name="escalation")).to_be_focused()
+        page.get_by_label("that it is").select_option("main")
+        until(page, "weight=main")
+        page.get_by_label("Sort").select_option("oldest")
+        until(page, "sort=oldest")
+        page.get_by_role("link", name="escalation: remove this filter").click()
+        expect(page).not_to_have_url(re.compile("topic="))
+
+
+def test_dragging_over_the_chart_sets_the_dates(browser: Browser, site: str) -> None:
+    with opened(browser, site) as page:
+        page.goto("/")
+        plot = page.locator(".plots .u-over").first
+        frame = plot.bounding_box()
+        assert frame
+        y = frame["y"] + frame["height"] / 2
+        page.mouse.move(frame["x"] + frame["width"] * 0.88, y)
+        expect(page.locator(".reading")).to_contain_text(re.compile(r"2025-\d\d-\d\d: \d+ stor"))
+        page.mouse.down()
+        page.mouse.move(frame["x"] + frame["width"] * 0.97, y, steps=5)
+        page.mouse.up()
+        expect(page).to_have_url(re.compile(r"since=2025-0[4-7]-\d\d&until=2025-0[7-9]-\d\d$"))
+        expect(page.locator(".total")).to_contain_text("stories")
+        assert page.locator(".total strong").inner_text() != "40 stories"
+
+
+def test_without_scripts_it_reads_and_searches(browser: Browser, site: str) -> None:
+    with opened(browser, site, java_script_enabled=False) as page:
+        page.goto("/")
+        page.get_by_role("searchbox").fill("troops")
+        page.get_by_role("checkbox", name="escalation").check()
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator(".hit")).not_to_have_count(0)
+        until(page, "q=troops")
+        until(page, "topic=escalation")
+        page.get_by_role("link", name="as a table").click()
+        expect(page.locator("tbody tr")).not_to_have_count(0)
+        page.go_back()
+        page.locator(".hit h2 a").first.click()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [360, 1280, 2560])
+def test_no_page_is_wider_than_its_window(browser: Browser, site: str, width: int) -> None:
+    with opened(browser, site, viewport={"width": width, "height": 800}) as page:
+        for path in ("/", "/?q=troops&topic=aid", "/days", "/runs", "/feeds", "/api", "/login", "/nothing"):
+            page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        page.faults.clear()  # type: ignore[attr-defined]  # the browser notes the 404
