@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,11 +20,9 @@ pytestmark = pytest.mark.slow
 
 COMMANDS = (
     ("check",),
-    ("check", "--json"),
     ("setup",),
     ("grant",),
     ("migrate",),
-    ("migrate", "--back"),
     ("drop", "--month", "2022-05", "--yes"),
     ("rebuild",),
 )
@@ -48,7 +46,9 @@ def process_list() -> str:
     return "\n".join(lines)
 
 
-def run_all(environ: dict[str, str]) -> list[tuple[tuple[str, ...], int, str]]:
+def run_all(
+    environ: dict[str, str], commands: Sequence[tuple[str, ...]] = COMMANDS
+) -> list[tuple[tuple[str, ...], int, str]]:
     """Every command at once, with its exit code and all that it said; the process list meanwhile comes as one more."""
     running = [
         subprocess.Popen(
@@ -59,14 +59,14 @@ def run_all(environ: dict[str, str]) -> list[tuple[tuple[str, ...], int, str]]:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for command in COMMANDS
+        for command in commands
     ]
     seen = ""
     while any(process.poll() is None for process in running):
         seen += process_list()
         time.sleep(0.3)
     assert "ingest --debug store rebuild" in seen
-    told = [(c, p.returncode, p.communicate()[0]) for c, p in zip(COMMANDS, running, strict=True)]
+    told = [(c, p.returncode, p.communicate()[0]) for c, p in zip(commands, running, strict=True)]
     return [*told, (("ps",), 0, seen)]
 
 
@@ -93,6 +93,6 @@ def test_a_key_that_is_taken(environ: dict[str, str], elasticsearch_url: str, cl
 
 def test_where_nobody_answers(environ: dict[str, str]) -> None:
     url = f"http://sitrep:{WRONG.replace(' ', '%20')}@127.0.0.1:9"
-    for command, code, told in run_all({**environ, "SITREP_ELASTICSEARCH_URL": url}):
+    for command, code, told in run_all({**environ, "SITREP_ELASTICSEARCH_URL": url}, [("check",), ("rebuild",)]):
         assert (code != 0) == (command != ("ps",)), (command, told)
         assert not any(secret in told for secret in (WRONG, WRONG.replace(" ", "%20"))), command
