@@ -87,6 +87,10 @@ class Landing:
         except ValueError as error:
             raise LandingFault(f"is no JSON ({error})", subject=path, advice="Delete it; it is made again.") from error
 
+    def read(self, path: str, offset: int = 0, length: int = -1) -> bytes:
+        """Bytes of a file, all of them or those from `offset` on."""
+        return self._zone.read(_checked(path), offset, length)
+
     def write_json(self, path: str, value: Any) -> None:
         """Replace the file in one step. `value`: what JSON knows, and dataclasses and datetimes."""
         self._put(_checked(path), _json(value))

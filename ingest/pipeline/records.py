@@ -27,20 +27,27 @@ def hit(found: Hit) -> Record:
     }
 
 
-def story(store: Store, told: Story) -> Record:
-    """A story with the members of its cluster (the lead first, then in the order of time) and its revisions."""
-    found = members(store, told)
+def story(store: Store, told: Story, *, most: int | None = None) -> Record:
+    """A story with the members of its cluster (the lead first, then in the order of time; at `most` so many) and its
+    revisions."""
+    found = members(store, told, most=most)
     links = store.links(member.id for member in found)
     return {
         **told.to_json(),
-        "members": [_member(member, links) for member in found],
+        "members": [_member(member, links, found[0]) for member in found],
         "revisions": revisions(told),
     }
 
 
-def members(store: Store, told: Story) -> list[Story]:
-    """The stories of a cluster: the lead first, then in the order of time."""
-    return sorted(store.export(Query(cluster=told.cluster)), key=lambda each: (not each.lead, each.instant(), each.id))
+def members(store: Store, told: Story, *, most: int | None = None) -> list[Story]:
+    """The stories of a cluster: the lead first, then in the order of time; at `most` so many."""
+    if most is None:
+        found = {each.id: each for each in store.export(Query(cluster=told.cluster))}
+    else:
+        page = store.search(Query(cluster=told.cluster, order="oldest", limit=most))
+        found = {each.id: each for each in (hit.story for hit in page.hits)}
+        found = {**store.get([told.cluster]), **found, told.id: told}  # a cluster is called after its lead
+    return sorted(found.values(), key=lambda each: (not each.lead, each.instant(), each.id))
 
 
 def revisions(told: Story) -> list[Record]:
@@ -58,7 +65,7 @@ def revisions(told: Story) -> list[Record]:
     ]
 
 
-def _member(member: Story, links: Iterable[Link]) -> Record:
+def _member(member: Story, links: Iterable[Link], lead: Story) -> Record:
     own = [link for link in links if member.id in (link.a, link.b)]
     return {
         "id": member.id,
@@ -67,9 +74,17 @@ def _member(member: Story, links: Iterable[Link]) -> Record:
         "source": member.content.source,
         "published": member.published,
         "url": member.content.url,
+        "hours": _hours(lead, member),
         "share": max((link.share for link in own), default=None),
-        "numbers": [] if member.lead else _numbers(member, own),
+        "numbers": [] if member.lead or not own else _numbers(member, own),
     }
+
+
+def _hours(lead: Story, member: Story) -> float | None:
+    """How long after the lead; None where one of them has no date."""
+    if not lead.published or not member.published:
+        return None
+    return round((member.instant() - lead.instant()).total_seconds() / 3600, 2)
 
 
 def _numbers(member: Story, own: list[Link]) -> list[Record]:

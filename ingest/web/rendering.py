@@ -39,7 +39,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(when=when, iso=iso, count=count, marked=marked, link=link, plural=plural)
+    environment.filters.update(when=when, iso=iso, count=count, marked=marked, link=link, plural=plural, after=after)
     return environment
 
 
@@ -105,6 +105,14 @@ def count(number: int) -> str:
 def plural(number: int, one: str, many: str = "") -> str:
     """1 story, 2 stories"""
     return f"{number:,d} {one if number == 1 else many or one + 's'}"
+
+
+def after(hours: float) -> str:
+    """A distance in time: + 40 min, + 3.5 h, + 2 days"""
+    sign, hours = ("−" if hours < 0 else "+"), abs(hours)
+    if hours < 1:
+        return f"{sign} {round(60 * hours)} min"
+    return f"{sign} {hours:.1f} h" if hours < 48 else f"{sign} {hours / 24:.1f} days"
 
 
 def marked(text: str, spans: Iterable[Sequence[int]]) -> Markup:

@@ -1,0 +1,59 @@
+"""From a story back to the bytes that it was read from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+
+from ingest.errors import UsageError
+from ingest.landing import Landing, surt
+from ingest.models import Content
+
+# A landing file stands under its run's day, which is the day of the fetch or, of a daily run, the one before it.
+DAYS = (0, -1, 1, -2)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stands: `length` bytes of a WARC file from `offset` on, a gzip member of its own."""
+
+    path: str
+    offset: int
+    length: int
+
+
+def record(landing: Landing, content: Content) -> bytes:
+    """The WARC record of the page, or else of the feed, that a content was read from: a WARC file of one record.
+
+    Raises UsageError where the landing zone does not hold it.
+    """
+    place = find(landing, content)
+    if place is None:
+        raise UsageError("there is no capture of this story in the landing zone.", advice="An archive's stay with it.")
+    return landing.read(place.path, place.offset, place.length)
+
+
+def find(landing: Landing, content: Content) -> Place | None:
+    """The record of the page that a content was read from, else of its feed."""
+    stamp = f"{content.captured.astimezone(UTC):%Y%m%d%H%M%S}"
+    day = content.captured.astimezone(UTC).date()
+    keys = [f"{surt(url)} {stamp} " for url in (content.url, content.feed) if url]
+    found: dict[str, Place] = {}
+    for days in DAYS:
+        for index in landing.list(f"captures/{day + timedelta(days=days)}/", suffix=".cdxj"):
+            found = {**dict(_entries(landing.read(index).decode("utf-8", "replace"), keys, index)), **found}
+        if keys and keys[0] in found:
+            break
+    return next((found[key] for key in keys if key in found), None)
+
+
+def _entries(index: str, keys: list[str], path: str) -> Iterator[tuple[str, Place]]:
+    """The lines of an index that begin with one of these keys."""
+    for line in index.splitlines():
+        for key in keys:
+            if line.startswith(key):
+                about = json.loads(line[len(key) :])
+                warc = path.removesuffix(".cdxj") + ".warc.gz"
+                yield key, Place(warc, int(about["offset"]), int(about["length"]))
