@@ -350,23 +350,25 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     assert found(store, "convoys") == ["a"]
     store.close()
     connection = apsw.Connection(str(path))
-    found_ = connection.execute("SELECT value, (SELECT count(*) FROM extra) FROM meta WHERE key = 'schema'").get
-    assert found_ == (now + 2, 1)
+    assert connection.execute("SELECT value, (SELECT count(*) FROM extra) FROM meta WHERE key = 'schema'").get == (
+        now + 2,
+        1,
+    )
 
 
 def made_older(path: Path) -> apsw.Connection:
-    """A store as version 2 left it, without fingerprints."""
+    """A store as version 3 left it, without fingerprints."""
     connection = apsw.Connection(str(path))
     connection.execute("""
         DROP TABLE fingerprints;
         CREATE TABLE fingerprints (nr INTEGER PRIMARY KEY REFERENCES stories, numbers TEXT, shingles BLOB NOT NULL);
         ALTER TABLE links DROP COLUMN kinship;
-        UPDATE meta SET value = 2 WHERE key = 'schema';
+        UPDATE meta SET value = 3 WHERE key = 'schema';
     """)
     return connection
 
 
-def test_a_store_of_version_2_keeps_its_fingerprints_and_links(path: Path) -> None:
+def test_a_store_of_version_3_keeps_its_fingerprints_and_links(path: Path) -> None:
     store = SqliteStore(path)
     told = story("a", published="2022-05-24T09:30:00Z")
     write(store, told, links=[Link("id-a", "id-b", 0.75, 1.5)])
@@ -388,11 +390,13 @@ def test_a_store_of_the_first_version_knows_the_statuses_of_its_evidence_too(pat
     write(store, story("a", tags=tags("aid")), story("b"))
     store.close()
     connection = made_older(path)
-    connection.execute("DROP TABLE story_proofs; UPDATE meta SET value = 1 WHERE key = 'schema'")
+    old = "DROP TABLE story_proofs; DROP TABLE removed; DROP TABLE closed_months"
+    connection.execute(f"{old}; UPDATE meta SET value = 1 WHERE key = 'schema'")
     connection.close()
     store = SqliteStore(path)
     assert store.count(Query(), "status") == {"asserted": 1, "history": 1}
     assert found(store, "", statuses=["history"]) == ["a"]
+    assert store.closed_months() == []
     store.close()
 
 
