@@ -4,20 +4,18 @@ FROM python:3.11.15-slim-bookworm AS build
 RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
 ENV UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_PYTHON_DOWNLOADS=never \
-    UV_LINK_MODE=copy \
+    UV_NO_CACHE=1 \
     UV_COMPILE_BYTECODE=1
 WORKDIR /src
 # What others made changes seldom: it is a layer of its own, and stays when only Sitrep changes.
 COPY pyproject.toml uv.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --frozen --no-dev --extra airflow --extra deploy --no-install-project
+RUN uv sync --frozen --no-dev --extra airflow --extra deploy --no-install-project
 COPY README.md LICENSE sitrep.py ./
 COPY ingest ingest
 COPY dags dags
 COPY plugins plugins
 COPY seeds seeds
-RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --frozen --no-dev --extra airflow --extra deploy --no-editable
+RUN uv sync --frozen --no-dev --extra airflow --extra deploy --no-editable
 
 FROM python:3.11.15-slim-bookworm
 # `setup` alone may read what sets up Elasticsearch and Kibana; make_secrets.py knows the two numbers.
@@ -36,5 +34,5 @@ ENV PATH=/opt/venv/bin:$PATH \
 WORKDIR /opt/sitrep
 COPY --from=build /opt/venv /opt/venv
 COPY ops ops
-USER sitrep
+USER 10001:10001
 CMD ["sitrep", "--help"]

@@ -26,8 +26,8 @@ from ingest import archive
 from ingest import settings as configuration
 from ingest.landing import Landing
 from ingest.models import Capture
+from ingest.pipeline.batches import Job
 from ingest.pipeline.digesting import digest
-from ingest.pipeline.reading import Job
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "eval" / "clean" / "data"
 PEER = """

@@ -12,13 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from ingest import addresses, dates
+
+if TYPE_CHECKING:  # a search needs no arrays, and would wait twice as long for its answer
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Outcome(StrEnum):
@@ -571,6 +573,8 @@ class Window:
     @classmethod
     def of(cls, stories: Iterable[tuple[str, int, Fingerprint]]) -> Window:
         """These stories (id, instant, fingerprint), put in order."""
+        import numpy as np
+
         rows = sorted(stories, key=lambda row: (row[1], row[0]))
         samples = [print_.shingles for _, _, print_ in rows]
         return cls(

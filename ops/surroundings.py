@@ -74,7 +74,8 @@ def migrate() -> None:
 def _secrets(folder: Path) -> Mapping[str, str]:
     """Keys that are made once: what Airflow encrypted and signed stays readable."""
     fernet = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    made = {"fernet": fernet, "jwt": secrets.token_urlsafe(32), "session": secrets.token_urlsafe(32)}
+    # 64 bytes: what tokens are signed with (SHA-512) is not to be shorter than its digest (RFC 7518, 3.2)
+    made = {"fernet": fernet, "jwt": secrets.token_urlsafe(64), "session": secrets.token_urlsafe(32)}
     return kept(folder / "secrets.json", made)
 
 

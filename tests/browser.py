@@ -1,8 +1,8 @@
 """A real Chromium for the tests, and the window served to it.
 
 The browser is the system's (Debian's package `chromium`); SITREP_TEST_CHROMIUM names another. Where there is none it is
-installed in CI, as root; elsewhere its tests are skipped, loudly. A violation of the content security policy, an error
-on the console and an exception in a script fail the test in which they happened.
+installed in CI, as root (conftest); elsewhere its tests are skipped, loudly. A violation of the content security
+policy, an error on the console and an exception in a script fail the test in which they happened.
 """
 
 from __future__ import annotations
@@ -24,16 +24,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # What CI's machine lacks and a desktop has comes along: fonts for every script that news is written in.
 PACKAGES = ("chromium", "fonts-noto-core", "fonts-noto-cjk")
-TOLD = "() => document.addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective))"
 
 
 def chromium() -> str:
     """Its path; skips the test where there is none, or fails it in CI."""
-    found = os.environ.get("SITREP_TEST_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None and os.environ.get("CI") == "true" and os.geteuid() == 0:
-        _install()
-        found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
+    if (found := _found()) is None:
         told = "THE PAGES ARE NOT TESTED IN A BROWSER: there is no Chromium (apt install chromium)."
         if os.environ.get("CI") == "true":
             pytest.fail(told)
@@ -41,13 +36,19 @@ def chromium() -> str:
     return found
 
 
-def _install() -> None:
-    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+def _found() -> str | None:
+    return os.environ.get("SITREP_TEST_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def install() -> None:
+    """Install Chromium where there is none; for root, in CI, before any test runs. Raises RuntimeError."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    commands = (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES])
+    for command in commands if _found() is None else ():
         apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *command]
-        done = subprocess.run(apt, capture_output=True, text=True, check=False, env=environment, timeout=900)
+        done = subprocess.run(apt, capture_output=True, text=True, check=False, env=environment, timeout=1800)
         if done.returncode:
-            pytest.fail(f"Chromium could not be installed: {done.stderr[-2000:]}")
+            raise RuntimeError(f"Chromium could not be installed: {done.stderr[-2000:]}")
 
 
 @contextmanager

@@ -29,6 +29,14 @@ hypothesis.settings.load_profile("sitrep")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_configure() -> None:
+    """Once for all workers, which would wait for each other, and outside the time that a test may take."""
+    if os.environ.get("CI") == "true" and os.geteuid() == 0 and "PYTEST_XDIST_WORKER" not in os.environ:
+        from tests import browser
+
+        browser.install()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not SHARED.is_dir():
         for item in items:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ingest.pipeline import reading
+from ingest.pipeline import batches
 
 
 def prepare(greeting: str) -> None:
@@ -24,11 +24,11 @@ def echo(batch: Sequence[bytes]) -> list[str]:
     return [f"{_greeting} {item.decode()}" for item in batch]
 
 
-def work(batch: Sequence[Any]) -> list[reading.Digested]:
+def work(batch: Sequence[Any]) -> list[batches.Digested]:
     """The pipe's own work, but for raw items that hold one of the words."""
     for raw in batch:
         suffer(getattr(raw, "data", b""))
-    return reading.work(batch)
+    return batches.work(batch)
 
 
 def suffer(data: bytes) -> None:

@@ -63,6 +63,8 @@ COMMANDS = [
     "completion",
     "topics",
     "topics check",
+    "topics try",
+    "topics diff",
     "feeds",
     "feeds list",
     "feeds add",
@@ -1041,6 +1043,22 @@ def test_help_and_completion_load_nothing_heavy(home: Home) -> None:
     )
     out = subprocess.check_output([sys.executable, "-c", code], text=True, env=home.environment)
     assert out.splitlines()[-1] == "[]"
+
+
+def test_a_search_and_a_backfill_load_what_they_need_and_no_more(read: Read) -> None:
+    code = (
+        "import sys; from ingest.command_line import main; sys.argv = ['sitrep', 'search', '--topic', 'aid']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "slow = {'numpy', 'yaml', 'trafilatura', 'bs4', 'lxml', 'feedparser', 'fsspec'}\n"
+        "slow |= {'ingest.clean', 'ingest.landing'}\n"
+        "print(sorted(slow & set(sys.modules)))\n"
+        "from ingest.pipeline import jobs\n"
+        "slow = {'trafilatura', 'bs4', 'feedparser', 'charset_normalizer', 'ingest.clean', 'ingest.pipeline.reading'}\n"
+        "print(sorted(slow & set(sys.modules)))"
+    )
+    out = subprocess.check_output([sys.executable, "-c", code], text=True, env=read.home.environment)
+    assert out.splitlines()[-2:] == ["[]", "[]"]
 
 
 # --- a terminal -----------------------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def test_the_image_runs_as_the_users_that_the_secrets_are_for() -> None:
     text = (ROOT / "Dockerfile").read_text()
     users = dict(re.findall(r"useradd --uid (\d+) --create-home (\w+)", text))
     assert users == {"10001": "sitrep", "10002": "setup"}
-    assert re.findall(r"^USER (\w+)$", text, re.MULTILINE) == ["sitrep"]
+    assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
     script = (SCRIPTS / "make_secrets.py").read_text()
     assert "AIRFLOW, SETUP = 10001, 10002" in script
     compose = FILE.read_text()

@@ -20,6 +20,7 @@ from cryptography import x509
 
 from ingest import settings as configuration
 from ingest.errors import SettingsError
+from ingest.store.elastic import Layout
 from tests.compose_rules import ROOT
 
 SCRIPTS = ROOT / "ops" / "compose"
@@ -246,3 +247,13 @@ def test_what_passes_is_waited_for_and_what_does_not_stops_at_once(kibana: Setup
     assert "Kibana answers 401" in done.stderr
     _, done = kibana((204, None), (400, {"message": "Invalid file extension .json"}))
     assert (done.returncode, "Invalid file extension" in done.stderr) == (1, True)
+
+
+def test_the_analyst_may_read_what_our_own_objects_show_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import kibana_setup
+
+    files = sorted((ROOT / "seeds" / "kibana").glob("*.ndjson"))
+    shown = set(kibana_setup.viewed(files)) - set(kibana_setup.READ)
+    assert shown
+    assert shown <= set(Layout().aliases.values())

@@ -27,6 +27,9 @@ from tests import faulty
 from tests.elastic_server import PREFIX, wipe
 from tests.servers import FaultServer, Reply
 
+# A busy machine takes minutes to make the indices of forty months.
+pytestmark = pytest.mark.timeout(900)
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "seeds" / "kibana"
 OBJECTS = [json.loads(line) for line in (FOLDER / "sitrep.ndjson").read_text().splitlines()]
@@ -238,7 +241,7 @@ def seeded(elasticsearch_url: str, client: Elasticsearch, tmp_path_factory: pyte
 
     def sitrep(*arguments: str) -> str:
         command = [sys.executable, "-m", "ingest", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=250)
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=600)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

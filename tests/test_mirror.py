@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -228,6 +231,31 @@ def test_what_cannot_be_shown_costs_no_run_and_is_said(
     assert "is no report" in notes[0]
     (whole,) = shown(client, "sitrep-runs")
     assert (whole["run"], whole["notes"]) == (run.id, [note])
+
+
+def test_setting_up_by_the_command_line_shows_everything_anew(
+    pipe: Pipe, client: Elasticsearch, elasticsearch_url: str
+) -> None:
+    part = landed(pipe, "stories/archive/x/00000", content("a"), content("bad", published="2022-05-24T23:00:00+19:00"))
+    run = runs.start("archive")
+    publish(pipe, [part], run=run.id)
+    report(pipe, run, [part])
+    before = {alias: shown(client, alias) for alias in ("sitrep-runs", "sitrep-quarantine")}
+    assert all(before.values())
+    for alias in before:
+        client.delete_by_query(index=f"{PREFIX}{alias}", query={"match_all": {}}, refresh=True)
+    pipe.store.mirror.quarantine([item("gone")])  # type: ignore[union-attr]
+    environ = {
+        **os.environ,
+        "SITREP_HOME": str(pipe.settings.home),
+        "SITREP_ELASTICSEARCH_URL": elasticsearch_url,
+        "SITREP_ELASTICSEARCH_PREFIX": PREFIX,
+    }
+    command = [sys.executable, "-m", "ingest", "store", "setup"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert "1 report and 1 quarantined item are shown there" in done.stderr
+    assert {alias: shown(client, alias) for alias in before} == before
 
 
 def test_one_document_that_the_store_refuses_costs_itself(store: ElasticStore, client: Elasticsearch) -> None:

@@ -19,7 +19,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import jwt
 import psutil
 import pytest
 
@@ -110,11 +112,23 @@ class Up:
         answer: dict[str, str] = self.ask("/auth/token", {"username": "admin", "password": password}, token="")
         return answer["access_token"]
 
-    def ask(self, path: str, body: Any = None, *, token: str | None = None) -> Any:
+    def viewer(self) -> str:
+        """The token of a user who may look at everything and edit no DAG."""
+        token = self.token()
+        claims = jwt.decode(token, options={"verify_signature": False})
+        secret = json.loads((self.home / "airflow" / "secrets.json").read_text())["jwt"]
+        algorithm = jwt.get_unverified_header(token)["alg"]
+        return jwt.encode({**claims, "sub": "viewer", "role": "viewer"}, secret, algorithm=algorithm)
+
+    def ask(
+        self, path: str, body: Any = None, *, token: str | None = None, method: str | None = None, origin: str = ""
+    ) -> Any:
         token = self.token() if token is None else token
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        headers |= {"Origin": origin} if origin else {}
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.base + path, data, headers), timeout=30) as answer:
+        asked = urllib.request.Request(self.base + path, data, headers, method=method)
+        with urllib.request.urlopen(asked, timeout=30) as answer:
             text = answer.read().decode()
             return json.loads(text) if "json" in answer.headers["Content-Type"] else text
 
@@ -220,6 +234,36 @@ def test_the_pages_of_the_plugin_are_behind_the_login(up: Up) -> None:
     assert 'role="search"' in up.ask("/sitrep/")
     assert up.ask("/api/v2/plugins/importErrors")["total_entries"] == 0
     assert up.ask("/api/v2/importErrors")["total_entries"] == 0
+
+
+def refused(up: Up, path: str, body: Any = None, **how: Any) -> int:
+    """The status by which a request fails."""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        up.ask(path, body, **how)
+    caught.value.close()
+    return caught.value.code
+
+
+def test_who_may_edit_the_daily_dag_may_change_feeds(up: Up) -> None:
+    (feed,) = [feed for feed in up.ask("/sitrep/api/feeds") if feed["url"] == up.feed.url]
+    path, viewer = f"/sitrep/api/feeds/{feed['id']}", up.viewer()
+    assert up.ask(path, token=viewer) == up.ask(path)
+    assert refused(up, path, {"paused": True}, method="PATCH", token=viewer) == 403
+    assert refused(up, path, {"paused": True}, method="PATCH", token="") == 401
+    assert refused(up, path, {"paused": True}, method="PATCH", origin="https://evil.example") == 403
+    assert 'action="/sitrep/feeds/preview"' in up.ask("/sitrep/feeds")
+    assert "/feeds/preview" not in up.ask("/sitrep/feeds", token=viewer)
+    assert up.ask(path, {"paused": True}, method="PATCH")["status"] == "paused"
+    assert up.ask(path, {"paused": False}, method="PATCH")["status"] != "paused"
+
+
+def test_a_dags_run_leads_to_its_report(up: Up) -> None:
+    run = up.ended("sitrep_daily", 1)[0]["dag_run_id"]
+    page = up.ask(f"/sitrep/runs/of?dag_id=sitrep_daily&run_id={quote(run, safe='')}")
+    assert "<h1>Daily run of" in page or "<h1>Replay run of" in page
+    assert f'href="/dags/sitrep_daily/runs/{quote(run, safe="")}"' in page
+    views = next(plugin for plugin in up.ask("/api/v2/plugins")["plugins"] if plugin["name"] == "sitrep")
+    assert {view["destination"] for view in views["external_views"]} == {"nav", "dag", "dag_run", "task_instance"}
 
 
 def test_an_archive_a_poll_and_a_backfill_at_once(up: Up) -> None:

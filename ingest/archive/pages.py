@@ -6,8 +6,6 @@ import codecs
 import re
 from collections.abc import Iterator
 
-import charset_normalizer
-
 from ingest.archive.places import files
 from ingest.archive.shapes import RECORD_MAX, UTF16, Raw, Refused, Source
 from ingest.models import Line, Rejection
@@ -99,6 +97,8 @@ _BELOW_LEADS = bytes(range(0xC2))  # all bytes but those that begin a character 
 def _guessed(data: bytes) -> str:
     """The encoding of a text that does not say. Few bytes above 127: a Western text, where guessers are often wrong;
     many: another script, which they know well."""
+    import charset_normalizer  # slow to load, and hardly ever needed
+
     sample = data[: 64 << 10]
     if len(sample.translate(None, bytes(range(0x80)))) * 5 < len(sample):
         return "windows-1252"

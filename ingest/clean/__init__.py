@@ -20,8 +20,6 @@ from ingest.clean import body as bodies
 from ingest.clean import languages, markup, metadata
 from ingest.models import Cleaned
 
-VERSION = "1"  # changes when results change
-
 TEXT_LENGTH = 1_000_000  # code points of a story's text; a novel has as many
 TITLE_LENGTH = metadata.TITLE_LENGTH
 

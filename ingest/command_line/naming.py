@@ -19,11 +19,11 @@ SHOWN = 8  # names or ids that a message lists
 
 def check_topics(pipe: Pipe, asked: Sequence[str]) -> None:
     """Raises UsageError for a topic that neither the rules know nor any story carries (of older rules)."""
+    if not asked:
+        return
     from ingest import tag
     from ingest.store import Query
 
-    if not asked:
-        return
     try:
         ruled = tag.load(pipe.settings.topics).topics
     except SettingsError:  # reading does not need the rules; who digests is told what is wrong with them

@@ -64,8 +64,9 @@ def search(words: tuple[str, ...], limit: int, offset: int, leads: bool, as_json
 
     query = Query(text=_typed(words), leads_only=leads, limit=limit, offset=offset, **chosen)
     with opened() as pipe:
-        naming.check_topics(pipe, query.topics)
         found = pipe.store.search(query)
+        if not found.total or len(query.topics) > 1:  # rules are slow to load, and a story that was found has the topic
+            naming.check_topics(pipe, query.topics)
         hint = "" if found.total else naming.hint(pipe.store, query)
     console = None if as_json else showing.terminal()
     for hit in found.hits:

@@ -355,7 +355,7 @@ def _revisions(revisions: Sequence[Mapping[str, Any]], console: Console) -> None
 # rules --------------------------------------------------------------------------------------------------------------
 def checked(file: Path, found: Checked) -> None:
     """What checking a file of rules brought."""
-    for problem in (*found.problems, *found.failing):
+    for problem in (*found.problems, *found.unsound, *found.failing):
         click.echo(plain(problem))
     for note in found.notes:
         say(f"note: {note}")

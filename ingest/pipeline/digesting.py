@@ -1,9 +1,9 @@
 """The second move: one landing file, or one file of a foreign archive → files of stories.
 
 Pure: no network, no store. The same bytes give the same files, whoever digests them. Reading is sequential and cheap;
-parsing, cleaning, tagging and fingerprinting are done by worker processes (`reading`), batch by batch, and what comes
-back is written in parts of 10,000 stories. A part that is complete says where reading goes on, so a digest that was
-interrupted goes on behind its last complete part.
+parsing, cleaning, tagging and fingerprinting are done by worker processes (`batches`, `reading`), batch by batch, and
+what comes back is written in parts of 10,000 stories. A part that is complete says where reading goes on, so a digest
+that was interrupted goes on behind its last complete part.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ingest import addresses, archive, clean, dates, feeds, tag
+from ingest import addresses, archive, dates, feeds, tag, versions
 from ingest.landing import Landing
 from ingest.models import Capture, Content, Dropped, Entry, Fingerprint, Outcome, Quarantined, Rejection
 from ingest.pipeline import workers
+from ingest.pipeline.batches import Answered, Digested, Job, Trouble, prepare, work
 from ingest.pipeline.pipe import Progress, Step, silent
-from ingest.pipeline.reading import Answered, Digested, Job, Trouble, prepare, work
 from ingest.settings import Settings
 
 PART = 10_000  # stories in a file of stories
@@ -90,7 +90,7 @@ def _rules(settings: Settings) -> Path:
 def _reading(settings: Settings) -> str:
     """What the stories of a part depend on beside their bytes."""
     rules = _rules(settings)
-    return f"{clean.VERSION} {_rules_version(rules, rules.stat().st_mtime_ns if rules.exists() else 0)}"
+    return f"{versions.CLEANER} {_rules_version(rules, rules.stat().st_mtime_ns if rules.exists() else 0)}"
 
 
 @functools.lru_cache(maxsize=4)

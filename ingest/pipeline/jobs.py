@@ -16,11 +16,11 @@ from ingest.errors import NotAnArchive
 from ingest.models import Feed, FeedReport, FeedState, RunReport
 from ingest.pipeline import runs
 from ingest.pipeline import workers as crew
+from ingest.pipeline.batches import Job
 from ingest.pipeline.digesting import digest
 from ingest.pipeline.fetching import PAGE_BUDGET, fetch
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
 from ingest.pipeline.publishing import is_set_aside, publish
-from ingest.pipeline.reading import Job
 from ingest.pipeline.reporting import report
 from ingest.pipeline.runs import Run
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ingest.models import Content, Entry, Feed, Rejection
 from ingest.pipeline import finding, workers
+from ingest.pipeline.batches import prepare_preview, preview
 from ingest.pipeline.pipe import Pipe
-from ingest.pipeline.reading import prepare_preview, preview
 
 SHOWN = 12  # entries
 

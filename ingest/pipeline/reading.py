@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 
-from ingest import addresses, archive, clean, dates, dedup, feeds, parse, tag, words
+from ingest import addresses, archive, clean, dates, dedup, feeds, parse, tag, versions, words
 from ingest.errors import NotAFeed, Unparsable
 from ingest.models import (
     TOLD,
@@ -21,72 +21,15 @@ from ingest.models import (
     Dropped,
     Entry,
     Feed,
-    Fingerprint,
     Line,
     Outcome,
     Rejection,
     TextFrom,
 )
+from ingest.pipeline.batches import Answered, Job, Result, Trouble
 
 TITLE = 2000  # code points; longer ones are no titles
 SAMPLE = "Officials of the county said that the bridge over the river would stay closed until the end of the week."
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is digested: `source` as `archive` reads it, `prefix` for its files of stories.
-
-    `trusted` is for our own landing files; `now` is the capture time of what states none. `run` is the one that digests
-    it.
-    """
-
-    source: archive.Source
-    prefix: str
-    now: datetime
-    trusted: bool
-    run: str = ""
-
-
-@dataclass(slots=True)
-class Answered:
-    """Entries of a landing file whose page lies in the same file, and pages that are nobody's.
-
-    `pages` counts, by feed, the keys of entries: the feed's own telling of them is not counted again. `walls` are
-    final addresses where several entries ended: consent walls and front pages."""
-
-    pages: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    walls: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that could be a story, or hold some, but could not be handled."""
-
-    reason: str
-    detail: str
-    feed: str | None = None
-    url: str | None = None
-
-
-Result = Content | Rejection | Trouble | Outcome | Dropped  # the last beside the story that it was dropped from
-
-
-@dataclass(frozen=True, slots=True)
-class Digested:
-    """What became of one raw item: what it held, and the fingerprints of the stories among it, in their order."""
-
-    results: list[Result]
-    fingerprints: list[Fingerprint]
-
-
-_reader: _Reader
-
-
-def prepare(rules: Path, job: Job, answered: Answered) -> None:
-    """Load what every item needs, once a process."""
-    global _reader
-    load_models()
-    _reader = _Reader(rules, job, answered)
 
 
 def load_models() -> None:
@@ -97,28 +40,7 @@ def load_models() -> None:
     addresses.site("https://news.example/")
 
 
-def work(batch: Sequence[archive.Raw | archive.Refused]) -> list[Digested]:
-    """Digest raw items; runs in a worker process."""
-    read = [list(_reader.read(raw)) for raw in batch]
-    stories = [(story.title, story.text) for results in read for story in results if isinstance(story, Content)]
-    fingerprints = iter(dedup.fingerprints(stories))
-    return [
-        Digested(results, [next(fingerprints) for result in results if isinstance(result, Content)]) for results in read
-    ]
-
-
-def prepare_preview(rules: Path) -> None:
-    """As `prepare`, for `preview`."""
-    now = datetime.now(UTC)
-    prepare(rules, Job(archive.Source("", "preview", 0), "", now, trusted=False), Answered())
-
-
-def preview(entries: Sequence[Entry]) -> list[Content | Rejection]:
-    """What a feed's entries become as they stand, their pages not fetched; runs in a worker process."""
-    return [_reader.told(entry) for entry in entries]
-
-
-class _Reader:
+class Reader:
     """Raw items → stories."""
 
     def __init__(self, rules: Path, job: Job, answered: Answered) -> None:
@@ -231,7 +153,7 @@ class _Reader:
             text_from=text_from,
             tags=tag.tag(self.rules, title, text, language),
             digest=_hash(title or "", text),
-            cleaner=clean.VERSION,
+            cleaner=versions.CLEANER,
             rules_version=self.rules.version,
         )
 

@@ -91,6 +91,15 @@ def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
     path = _path(run) if run else _latest(pipe, paths)
     if path not in paths:
         raise UsageError("there is no report of that run", subject=str(run), advice="`sitrep report` shows the last.")
+    return _read(pipe, path)
+
+
+def latest(pipe: Pipe, most: int) -> list[dict[str, Any]]:
+    """The reports of the latest runs, as `kept` gives them, newest first. Raises LandingFault as it does."""
+    return [_read(pipe, path) for path in pipe.landing.list("reports/", suffix=".json")[: -most - 1 : -1]]
+
+
+def _read(pipe: Pipe, path: str) -> dict[str, Any]:
     try:
         return RunReport.from_json(pipe.landing.read_json(path)).to_json()
     except (KeyError, TypeError, ValueError) as error:

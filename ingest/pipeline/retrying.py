@@ -31,9 +31,9 @@ def to_json(found: Quarantined) -> dict[str, Any]:
 def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:
     """Digest and publish these items again; what succeeds leaves the quarantine, what fails again stays."""
     from ingest import archive
+    from ingest.pipeline.batches import Job
     from ingest.pipeline.digesting import digest_items
     from ingest.pipeline.publishing import publish
-    from ingest.pipeline.reading import Job
     from ingest.pipeline.reporting import report
 
     parts: list[str] = []

@@ -47,8 +47,13 @@ class Run:
 def start(kind: str, *, now: datetime | None = None, day: date | None = None, name: str | None = None) -> Run:
     """A new run. With a `name` (an Airflow run's) the same name and start give the same run, so a retry goes on."""
     now = now or datetime.now(UTC)
-    tail = hashlib.sha256(name.encode()).hexdigest()[:8] if name else secrets.token_hex(4)
-    return Run(f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{kind}-{tail}", kind, now, day or now.astimezone(UTC).date())
+    last = tail(name) if name else secrets.token_hex(4)
+    return Run(f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{kind}-{last}", kind, now, day or now.astimezone(UTC).date())
+
+
+def tail(name: str) -> str:
+    """How the id of an Airflow run's (<DAG>/<run>) ends."""
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def beside(landing_file: str) -> str:

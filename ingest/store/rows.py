@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import orjson
 import zstandard
 
@@ -107,11 +106,15 @@ def pack_fingerprint(fingerprint: Fingerprint) -> tuple[str | None, bytes]:
 
 
 def unpack_fingerprint(numbers: str | None, shingles: bytes) -> Fingerprint:
+    import numpy as np  # here and below: readers of stories need none
+
     return Fingerprint.told(np.frombuffer(shingles, dtype="<u8"), numbers or "")
 
 
 def unpack_window(found: Sequence[Row]) -> Window:
     """Rows of (id, instant, numbers, shingles), in order."""
+    import numpy as np
+
     ids, instants, numbers, samples = zip(*found, strict=True) if found else ((), (), (), ())
     bounds = np.cumsum([0, *map(len, samples)]) // 8
     shingles = np.frombuffer(b"".join(samples), dtype="<u8").astype(np.uint64, copy=False)

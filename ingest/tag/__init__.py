@@ -28,6 +28,7 @@ from ingest.models import Tags
 from ingest.tag import proof, rulesfile
 from ingest.tag.rules import Book, Rules, compile_book
 from ingest.tag.rulesfile import Rule, RulesFile
+from ingest.tag.soundness import unsound
 from ingest.tag.splitting import MAX_SENTENCE, headings, sentences
 
 __all__ = ["Checked", "Rules", "check", "load", "tag"]
@@ -72,8 +73,9 @@ def _version(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What `check` found in a rules file. It can be used when `problems` is empty; `failing` are its own examples
-    that come out otherwise than they say; `notes` are no faults."""
+    """What `check` found in a rules file. It can be used when `problems` is empty. `failing` are its own examples that
+    come out otherwise than they say, `unsound` are rules and words that cannot do what they say; `notes` are no
+    faults."""
 
     path: Path
     version: str = ""
@@ -84,11 +86,12 @@ class Checked:
     examples: int = 0
     problems: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
+    unsound: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
-        return not self.problems and not self.failing
+        return not (self.problems or self.failing or self.unsound)
 
 
 def check(path: Path) -> Checked:
@@ -111,7 +114,7 @@ def check(path: Path) -> Checked:
     )
     used = {name for rule in file.rules for name in _slots(rule)}
     notes = [f"line {line}: no rule uses the group {name!r}" for name, line in file.lines.items() if name not in used]
-    return replace(checked, failing=tuple(_failing(file)), notes=tuple(notes))
+    return replace(checked, failing=tuple(_failing(file)), unsound=tuple(unsound(file)), notes=tuple(notes))
 
 
 def _failing(file: RulesFile) -> Iterator[str]:

@@ -16,18 +16,20 @@ _ELIDED_WORD = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    rest: tuple[int, ...]  # ids of the patterns that must follow
+    rest: tuple[int, ...]  # ids of the patterns that must follow the first two words
     mask: int
     excludes: bool  # it only looks like a word of the rules: what it covers does not fill the slots of the mask
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a lexicon knows of a word: the slots that it fills, the phrases that it begins, the patterns it fits."""
+    """What a lexicon knows of a word: the slots that it fills and those that it is excluded from, the phrases that it
+    begins, by the pattern of their second word, and the patterns it fits."""
 
     mask: int
-    phrases: tuple[Phrase, ...]
-    fits: frozenset[int]
+    excluded: int
+    phrases: dict[int, tuple[Phrase, ...]]
+    fits: tuple[int, ...]
 
 
 class Lexicon(dict[str, "Known | None"]):
@@ -38,13 +40,14 @@ class Lexicon(dict[str, "Known | None"]):
         self.token = _ELIDED_WORD if language in ELIDING else _WORD
         self.exact: dict[str, list[int]] = {}
         self.cased: dict[str, list[int]] = {}
-        self.prefixes: dict[str, list[int]] = {}
-        self.suffixes: dict[str, list[int]] = {}
-        self.parts: dict[str, list[int]] = {}
+        self.prefixes: dict[str, list[tuple[str, int]]] = {}  # by their first two letters
+        self.suffixes: list[tuple[str, int]] = []
+        self.parts: list[tuple[str, int]] = []
         self.digits: list[int] = []
         self.ids: dict[str, int] = {}
         self.masks: dict[int, int] = {}
         self.phrases: dict[int, dict[tuple[tuple[int, ...], bool], int]] = {}
+        self.begun: dict[int, tuple[int, dict[int, tuple[Phrase, ...]]]] = {}
 
     def add(self, term: str, mask: int) -> None:
         """Let the term (a word or phrase of patterns) fill the slots of the mask; one with `!` keeps what it covers
@@ -53,7 +56,7 @@ class Lexicon(dict[str, "Known | None"]):
         term = term.removeprefix("!")
         if self.token is _ELIDED_WORD:
             term = term.replace("'", " ")
-        first, *rest = (self._pattern(word) for word in term.split())
+        first, *rest = (self._pattern(word.removesuffix("'s")) for word in term.split())  # as in texts: see _find
         if rest or excludes:
             phrases = self.phrases.setdefault(first, {})
             key = (tuple(rest), excludes)
@@ -70,15 +73,14 @@ class Lexicon(dict[str, "Known | None"]):
             return number
         for form in _forms(word):
             bare = form.strip("*")
-            if form.startswith("*") and form.endswith("*"):
-                table = self.parts
+            if form.startswith("*"):
+                (self.parts if form.endswith("*") else self.suffixes).append((bare.lower(), number))
             elif form.endswith("*"):
-                table = self.prefixes
-            elif form.startswith("*"):
-                table = self.suffixes
+                self.prefixes.setdefault(bare[:2].lower(), []).append((bare.lower(), number))
+            elif bare.isupper():
+                self.cased.setdefault(bare, []).append(number)
             else:
-                table = self.cased if bare.isupper() else self.exact
-            table.setdefault(bare if table is self.cased else bare.lower(), []).append(number)
+                self.exact.setdefault(bare.lower(), []).append(number)
         return number
 
     def __missing__(self, word: str) -> Known | None:
@@ -92,38 +94,58 @@ class Lexicon(dict[str, "Known | None"]):
     def _find(self, word: str) -> Known | None:
         plain = word.replace("’", "'").replace("ʼ", "'")
         plain = plain[:-2] if plain.endswith(("'s", "'S")) else plain
-        fits = [*self.cased.get(plain, ()), *(self.digits if plain[0].isdigit() else ())]
+        fits = {*self.cased.get(plain, ()), *(self.digits if plain[0].isdigit() else ())}
         plain = plain.lower()
-        fits += self.exact.get(plain, ())
-        for cut in range(1, len(plain) + 1):
-            fits += self.prefixes.get(plain[:cut], ())
-            fits += self.suffixes.get(plain[-cut:], ())
-        for part, numbers in self.parts.items():
-            if part in plain:
-                fits += numbers
+        fits.update(self.exact.get(plain, ()))
+        fits.update(number for start, number in self.prefixes.get(plain[:2], ()) if plain.startswith(start))
+        fits.update(number for end, number in self.suffixes if plain.endswith(end))
+        fits.update(number for part, number in self.parts if part in plain)
         if not fits:
             return None
-        mask = 0
-        phrases: list[Phrase] = []
+        mask = excluded = 0
+        phrases: dict[int, tuple[Phrase, ...]] = {}
         for number in fits:
             mask |= self.masks.get(number, 0)
-            phrases += (Phrase(rest, m, excludes) for (rest, excludes), m in self.phrases.get(number, {}).items())
-        return Known(mask, tuple(phrases), frozenset(fits))
+            slots, begun = self._begun(number)
+            excluded |= slots
+            if not phrases:
+                phrases = begun
+            elif begun:
+                phrases = {key: (*phrases.get(key, ()), *begun.get(key, ())) for key in (*phrases, *begun)}
+        return Known(mask, excluded, phrases, tuple(fits))
+
+    def _begun(self, number: int) -> tuple[int, dict[int, tuple[Phrase, ...]]]:
+        """The slots that a word of this pattern is excluded from, and the phrases that it begins."""
+        if number not in self.begun:
+            excluded = 0
+            found: dict[int, tuple[Phrase, ...]] = {}
+            for (rest, excludes), slots in self.phrases.get(number, {}).items():
+                if rest:
+                    found[rest[0]] = (*found.get(rest[0], ()), Phrase(rest[1:], slots, excludes))
+                else:
+                    excluded |= slots
+            self.begun[number] = excluded, found
+        return self.begun[number]
 
     def hits(self, words: Sequence[str]) -> list[tuple[int, int, int]]:
         """(first word, one past the last, slots) of all that stands in these words, by first word."""
         row = [self[word] for word in words]
         found: list[tuple[int, int, int]] = []
         excluded: list[tuple[int, int, int]] = []
+        last = len(row) - 1
         for index, known in enumerate(row):
             if known is None:
                 continue
             if known.mask:
                 found.append((index, index + 1, known.mask))
-            for phrase in known.phrases:
-                end = index + 1 + len(phrase.rest)
-                if end <= len(row) and _follows(row, index + 1, phrase.rest):
-                    (excluded if phrase.excludes else found).append((index, end, phrase.mask))
+            if known.excluded:
+                excluded.append((index, index + 1, known.excluded))
+            if known.phrases and index < last and (second := row[index + 1]) is not None:
+                for number in second.fits:
+                    for phrase in known.phrases.get(number, ()):
+                        if not phrase.rest or _follows(row, index + 2, phrase.rest):
+                            end = index + 2 + len(phrase.rest)
+                            (excluded if phrase.excludes else found).append((index, end, phrase.mask))
         return _without(found, excluded) if excluded else found
 
 
@@ -143,6 +165,8 @@ def _without(hits: list[tuple[int, int, int]], excluded: list[tuple[int, int, in
 
 
 def _follows(row: Sequence[Known | None], at: int, patterns: tuple[int, ...]) -> bool:
+    if at + len(patterns) > len(row):
+        return False
     for offset, pattern in enumerate(patterns):
         known = row[at + offset]
         if known is None or pattern not in known.fits:

@@ -81,8 +81,8 @@ def latest_year(text: str) -> int:
     return max(map(int, _YEAR.findall(text)), default=0)
 
 
-def fitting(book: Book, found: Sequence[Sentence]) -> list[Compiled]:
-    """The rules that the story as a whole allows."""
+def whole(book: Book, found: Sequence[Sentence]) -> tuple[int, int]:
+    """The slots that a story fills, and the story blockers that stand in too many of its sentences."""
     story = 0
     for sentence in found:
         story |= sentence.mask
@@ -90,6 +90,12 @@ def fitting(book: Book, found: Sequence[Sentence]) -> list[Compiled]:
     for bit in {rule.story_block for rule in book.rules} - {0}:
         if story & bit and sum(1 for sentence in found if sentence.mask & bit) >= OFF_SUBJECT:
             off |= bit
+    return story, off
+
+
+def fitting(book: Book, found: Sequence[Sentence]) -> list[Compiled]:
+    """The rules that the story as a whole allows."""
+    story, off = whole(book, found)
     return [rule for rule in book.rules if (story & rule.story or not rule.story) and not off & rule.story_block]
 
 
@@ -103,31 +109,26 @@ def prove(
         if not sentence.mask:
             continue
         best: dict[str, Proof] = {}
+        mask, around = sentence.mask, sentence.around
         for rule in rules:
-            if not _may_hold(rule, sentence):
+            if (around if rule.across else mask) & rule.need != rule.need or mask & rule.block:
+                continue
+            if (rule.nearby and not around & rule.nearby) or (rule.across and not mask & (rule.act or rule.thing)):
                 continue
             known = best.get(rule.rule.topic)
             if known is not None and known.carries:
                 continue
-            proof = _apply(book, rule, name, text, found, index, latest)
+            proof = applied(book, rule, name, text, found, index, latest)
             if proof is not None and (known is None or proof.carries):
                 best[rule.rule.topic] = proof
         proofs += best.values()
     return proofs
 
 
-def _may_hold(rule: Compiled, sentence: Sentence) -> bool:
-    if rule.rule.scope == "neighbours":
-        if sentence.around & rule.need != rule.need or not sentence.mask & (rule.act or rule.thing):
-            return False
-    elif sentence.mask & rule.need != rule.need:
-        return False
-    return (not rule.nearby or bool(sentence.around & rule.nearby)) and not sentence.mask & rule.block
-
-
-def _apply(
+def applied(
     book: Book, rule: Compiled, name: str, text: str, found: Sequence[Sentence], index: int, latest: int
 ) -> Proof | None:
+    """The proof that a rule gives in one sentence whose slots allow it; None where act and thing do not meet."""
     sentence = found[index]
     spans = [match.span() for match in book.lexicon.token.finditer(text, sentence.start, sentence.end)]
     pair = _pair(book, rule, sentence, text, spans)
@@ -266,12 +267,8 @@ def judge(topics: Sequence[str], named: Sequence[Proof], told: Sequence[Proof], 
     for topic in topics:
         proofs = [proof for proof in (*named, *told) if proof.evidence.topic == topic]
         carrying = [proof for proof in proofs if proof.carries]
-        prominent = sum(proof.weight for proof in carrying if _prominent(proof, headings))
-        if count >= LONG:
-            prominent *= 2
-        prominent = round(prominent, 6)  # ten times 0.1 is 1
-        other = sum(proof.weight for proof in carrying if not _prominent(proof, headings))
-        if round(prominent + other, 6) < 1:
+        prominent, weight = weights(carrying, count, headings)
+        if weight < 1:
             continue
         held.append(topic)
         many = sum(1 for proof in carrying if proof.evidence.field == "text")
@@ -280,6 +277,17 @@ def judge(topics: Sequence[str], named: Sequence[Proof], told: Sequence[Proof], 
         strongest = sorted(proofs, key=lambda proof: (not proof.carries, -proof.weight))[:MAX_EVIDENCE]
         kept += [proof.evidence for proof in proofs if proof in strongest]
     return Tags(tuple(held), tuple(main), tuple(kept))
+
+
+def weights(carrying: Iterable[Proof], count: int, headings: set[int]) -> tuple[float, float]:
+    """What proofs of one topic weigh where a text of `count` sentences says what it is about, and altogether."""
+    prominent = other = 0.0
+    for proof in carrying:
+        if _prominent(proof, headings):
+            prominent += proof.weight * (2 if count >= LONG else 1)
+        else:
+            other += proof.weight
+    return round(prominent, 6), round(prominent + other, 6)  # ten times 0.1 is 1
 
 
 def _prominent(proof: Proof, headings: set[int]) -> bool:

@@ -23,6 +23,7 @@ class Compiled:
     story: int
     block: int
     story_block: int
+    across: bool  # act and thing may stand in neighbouring sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Rules:
     def __init__(self, file: RulesFile, version: str) -> None:
         self.version = version
         self.topics = file.topics
+        self.names = tuple(rule.name for rule in file.rules)
         self._books = {language: compile_book(file, file.rules, language) for language in file.languages}
 
     def book(self, language: str | None) -> Book | None:
@@ -75,7 +77,8 @@ def compile_book(file: RulesFile, rules: Iterable[Rule], language: str) -> Book:
             block = max(0, slot(rule.blockers))
             story_block = max(0, slot(rule.story_blockers))
             need = act | thing | context
-            compiled.append(Compiled(rule, act, thing, need, nearby, story, block, story_block))
+            across = rule.scope == "neighbours"
+            compiled.append(Compiled(rule, act, thing, need, nearby, story, block, story_block, across))
     offset = len(slots)
     bits = {}
     for number, name in enumerate([*MODES, Status.HISTORY]):

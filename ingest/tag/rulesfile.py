@@ -69,6 +69,8 @@ class RulesFile:
     markers: Mapping[str, Mapping[str, tuple[str, ...]]]  # by status, and "ignore", "clause"
     rules: tuple[Rule, ...]
     lines: Mapping[str, int] = field(default_factory=dict)  # group → line
+    # (group, language, word) → line, column
+    places: Mapping[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -167,6 +169,7 @@ class _Reader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.faults: list[SettingsError] = []
+        self.places: dict[tuple[str, str, str], tuple[int, int]] = {}
 
     def wrong(self, node: yaml.Node, problem: str) -> SettingsError:
         return _wrong(self.path, node.start_mark, problem)
@@ -199,7 +202,7 @@ class _Reader:
             for name, node in self.mapping(parts["status"], "status", allowed).items():
                 with self.going_on():
                     markers[name] = self.words(node, name)
-        return RulesFile(topics, groups, markers, self.rules(parts["rules"], topics, groups), lines)
+        return RulesFile(topics, groups, markers, self.rules(parts["rules"], topics, groups), lines, self.places)
 
     def mapping(self, node: yaml.Node, what: str, allowed: Iterable[str] | None = None) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
@@ -242,21 +245,21 @@ class _Reader:
         for name, value in parts.items():
             groups[name] = {}
             with self.going_on():
-                groups[name] = self.words(value, f"the group {name!r}")
+                groups[name] = self.words(value, f"the group {name!r}", name)
         return groups, lines
 
-    def words(self, node: yaml.Node, what: str) -> dict[str, tuple[str, ...]]:
+    def words(self, node: yaml.Node, what: str, group: str = "") -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
         for language, value in self.mapping(node, what).items():
             with self.going_on():
                 if language not in LANGUAGES and language != ANY:
                     raise self.wrong(value, f"{language!r} in {what} is no language: ISO 639-1, or `any`")
-                found[language] = self.terms(value, f"{what}, {language}")
+                found[language] = self.terms(value, f"{what}, {language}", (group, language))
         if not node.value:
             raise self.wrong(node, f"{what} has no words")
         return found
 
-    def terms(self, node: yaml.Node, what: str) -> tuple[str, ...]:
+    def terms(self, node: yaml.Node, what: str, home: tuple[str, str]) -> tuple[str, ...]:
         found: dict[str, None] = {}
         for item in self.items(node, what):
             with self.going_on():
@@ -266,6 +269,7 @@ class _Reader:
                 if term in found:
                     raise self.wrong(item, f"{term!r} stands twice in {what}")
                 found[term] = None
+                self.places[(*home, term)] = item.start_mark.line + 1, item.start_mark.column + 1
         return tuple(found)
 
     def split(self, term: str, node: yaml.Node) -> list[str]:

@@ -14,14 +14,24 @@ from starlette.types import ASGIApp
 
 from ingest import __version__
 from ingest.errors import SitrepError
-from ingest.web import chart, downloads, login, operations, rendering, search, story
+from ingest.web import chart, downloads, feeds, login, rendering, runs, search, story, topics
 from ingest.web.access import Access
 from ingest.web.headers import Headers, KnownHosts
 from ingest.web.window import Window
 
 # Each module has a `pages` (HTML and downloads) and may have an `api` (JSON). A new page is one more name here.
-PAGES: Sequence[APIRouter] = (search.pages, chart.pages, downloads.pages, story.pages, operations.pages)
-API: Sequence[APIRouter] = (search.api, chart.api, story.api, operations.api)
+PAGES: Sequence[APIRouter] = (
+    search.pages,
+    chart.pages,
+    downloads.pages,
+    story.pages,
+    feeds.pages,
+    runs.pages,
+    topics.pages,
+)
+API: Sequence[APIRouter] = (search.api, chart.api, story.api, feeds.api, runs.api, topics.api)
+WRITING_PAGES: Sequence[APIRouter] = (feeds.writing_pages,)
+WRITING_API: Sequence[APIRouter] = (feeds.writing_api,)
 VERSIONS = ("/api/v1", "/api")  # the second is the first, for scripts that want whatever is current
 
 log = logging.getLogger("sitrep.web")
@@ -53,11 +63,14 @@ def create_app(window: Window, access: Access) -> FastAPI:
         app.include_router(login.pages)
     # the page that asks for a token needs its style sheet before anybody showed one
     app.include_router(_files(), dependencies=[] if access.token else guarded)
-    for router in PAGES:
-        app.include_router(router, dependencies=guarded)
+    writers = [*guarded, *access.writers]
+    for routers, rights in ((PAGES, guarded), (WRITING_PAGES, writers)):
+        for router in routers:
+            app.include_router(router, dependencies=rights)
     for prefix in VERSIONS:
-        for router in API:
-            app.include_router(router, prefix=prefix, dependencies=guarded, include_in_schema=prefix == VERSIONS[0])
+        for routers, rights in ((API, guarded), (WRITING_API, writers)):
+            for router in routers:
+                app.include_router(router, prefix=prefix, dependencies=rights, include_in_schema=prefix == VERSIONS[0])
     app.include_router(_described(app), dependencies=guarded)
     _errors(app)
     if access.hosts is not None:
