@@ -356,7 +356,9 @@ def test_a_store_of_the_first_version_knows_the_statuses_of_its_evidence_too(pat
     write(store, story("a", tags=tags("aid")), story("b"))
     store.close()
     connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE story_proofs; UPDATE meta SET value = 1 WHERE key = 'schema'")
+    connection.execute(
+        "DROP INDEX stories_by_number; DROP TABLE story_proofs; UPDATE meta SET value = 1 WHERE key = 'schema'"
+    )
     connection.close()
     store = SqliteStore(path)
     assert store.count(Query(), "status") == {"asserted": 1, "history": 1}
