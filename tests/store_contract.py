@@ -316,6 +316,92 @@ class StoreContract:
         write(store, booking=replace(first, done=20, complete=True))
         assert store.bookings() == {"stories/1": replace(first, done=20, complete=True), "stories/2": second}
 
+    # closed months ------------------------------------------------------------------------------------------------
+    def test_what_is_removed_is_gone_from_everywhere_and_remembered(self, store: Store) -> None:
+        more = {"fingerprints": {"id-a": fingerprint("7"), "id-b": fingerprint()}, "aliases": {"k": "id-a"}}
+        write(store, story("a", tags=tags("aid")), story("b"), links=[Link("id-a", "id-b", 1.0, 0.0)], **more)
+        lease = leased(store)
+        store.close_month("2022-05", lease)
+        gone = Slice(removed={"id-a": "2022-05", STRANGE: "2022-05"}, unlinked=[("id-a", "id-b")])
+        for _ in range(2):
+            store.write(gone, lease)
+            assert store.removed(["id-a", "id-b", STRANGE]) == {"id-a": "2022-05", STRANGE: "2022-05"}
+            assert store.get(["id-a", "id-b"]).keys() == {"id-b"}
+            assert store.fingerprints(["id-a", "id-b"]).keys() == {"id-b"}
+            assert ids_between(store, -99, 99) == ["id-b"]
+            assert (found(store, "convoys"), store.links(["id-b"])) == (["b"], [])
+            assert store.count(Query(), "topic") == {}
+            assert store.resolve(["k"]) == {"k": "id-a"}  # so that it is known again under any of its addresses
+        store.sweep(lease)
+        store.release(lease)
+        write(store, story("a"), fingerprints={"id-a": fingerprint("8")})
+        assert found(store, "convoys") == ["a", "b"]
+
+    def test_months_are_closed_and_opened(self, store: Store) -> None:
+        write(store, story("a"))
+        lease = leased(store)
+        for month in ("2022-05", "2014-11", "2022-05"):
+            store.close_month(month, lease)
+        store.write(Slice(removed={"id-a": "2022-05", "id-o": "2014-11"}), lease)
+        assert store.closed_months() == ["2014-11", "2022-05"]
+        assert store.open_month("2022-05", lease)
+        assert not store.open_month("2022-05", lease)
+        assert (store.closed_months(), store.removed(["id-a", "id-o"])) == (["2014-11"], {"id-o": "2014-11"})
+        store.sweep(lease)
+        store.release(lease)
+        write(store, story("a"), story("b", published="2022-06-01"))
+        assert ids_exported(store) == ["id-a", "id-b"]
+
+    def test_who_lost_the_lease_closes_no_month(self, store: Store) -> None:
+        lease = leased(store)
+        store.release(lease)
+        for deed in (lambda: store.close_month("2022-05", lease), lambda: store.open_month("2022-05", lease)):
+            with pytest.raises(LeaseLost):
+                deed()
+        assert store.closed_months() == []
+
+    # rebuilding ---------------------------------------------------------------------------------------------------
+    def test_indexed_is_told_by_story(self, store: Store) -> None:
+        write(store, story("a"), story("b", indexed=moment(9.123456)))
+        assert store.indexed(["id-b", "id-a", "id-x"]) == {"id-a": moment(2), "id-b": moment(9.123456)}
+
+    def test_a_successor_takes_over_what_follows_from_files_of_stories(self, store: Store) -> None:
+        feed = Feed("https://news.example/feed")
+        store.save_feeds([feed])
+        write(store, story("a"), story("b"), aliases={"old": "id-a"}, booking=Booking("f", "v", "r", 1, True, {}))
+        lease = leased(store)
+        store.close_month("2014-11", lease)
+        store.write(Slice(removed={"id-o": "2014-11"}), lease)
+        assert store.successor(make=False) is None
+        successor = store.successor()
+        assert successor is not None
+        assert (successor.closed_months(), successor.removed(["id-o"])) == (["2014-11"], {"id-o": "2014-11"})
+        told = story("b", title="Anew"), story("c", tags=tags("aid"))
+        new = {
+            "fingerprints": {"id-c": fingerprint("7")},
+            "aliases": {"k": "id-c"},
+            "links": [Link("id-b", "id-c", 1.0, 0.0)],
+            "booking": Booking("g", "v", "r", 2, True, {"": {"indexed": 2}}),
+        }
+        write(successor, told[0], **new)
+        again = store.successor()  # as after a kill
+        assert again is not None
+        write(again, told[1], **new)
+        expected = everything(again)
+        again.close()
+        state = FeedState(feed.url, feed.url)
+        store.save_states([state])
+        assert (ids_exported(store), found(store, "anew")) == (["id-a", "id-b"], [])
+        store.succeed(successor, lease)
+        store.release(lease)
+        assert everything(store) == expected
+        assert (found(store, "anew"), set(found(store, "grain"))) == (["b"], {"b", "c"})
+        assert (store.feeds(), store.states([feed.url])) == ([feed], {feed.url: state})
+        assert (store.resolve(["old", "k"]), store.closed_months()) == ({"k": "id-c"}, ["2014-11"])
+        assert store.successor(make=False) is None
+        write(store, story("d"))
+        assert ids_exported(store) == ["id-b", "id-c", "id-d"]
+
     # readers -------------------------------------------------------------------------------------------------------
     @pytest.mark.parametrize(
         ("text", "asked", "other"),
@@ -652,6 +738,10 @@ def strange_stories() -> Iterator[Story]:
     texts = [content("revised", text=f"Version {number}. {TEXT}", text_from=TextFrom.TEASER) for number in range(3)]
     versions = tuple(Version(told, moment(n), moment(n + 0.5) + exact) for n, told in enumerate(texts))
     yield story("revised", versions=versions, published="2022-05-24")
+
+
+def ids_exported(store: Store) -> list[str]:
+    return [told.id for told in store.export(Query())]
 
 
 def ids_between(store: Store, since: float, until: float) -> list[str]:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography import x509
 
 from ingest import settings as configuration
@@ -67,6 +70,9 @@ def test_secrets_are_made_once_and_differ_between_two_machines(tmp_path: Path) -
 
 def test_each_secret_is_for_its_reader_alone(tmp_path: Path) -> None:
     script("make_secrets.py", tmp_path, "make")
+    kibana = yaml.safe_load((tmp_path / "kibana" / "kibana.yml").read_text())
+    assert len(kibana) == 4
+    assert all(len(value) >= 32 for value in kibana.values())  # Kibana refuses shorter keys
     modes = {str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
     assert modes.pop("state.json") == 0o600
     assert (modes.pop("public"), modes.pop("public/ca.crt")) == (0o555, 0o444)
@@ -257,3 +263,45 @@ def test_the_analyst_may_read_what_our_own_objects_show_and_nothing_else(monkeyp
     shown = set(kibana_setup.viewed(files)) - set(kibana_setup.READ)
     assert shown
     assert shown <= set(Layout().aliases.values())
+
+
+# who can read what, tried by those users -----------------------------------------------------------------------------
+@pytest.fixture
+def volume() -> Iterator[Path]:
+    """A folder that every user can reach, filled by a root that has no more rights than the container's."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("only root can be other users")
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    rights = "-all,+chown,+dac_override,+fowner"
+    command = ["setpriv", "--no-new-privs", f"--bounding-set={rights}", f"--inh-caps={rights}", sys.executable]
+    for _ in range(2):  # the second start finds everything in the hands of others
+        subprocess.run(
+            [*command, str(SCRIPTS / "make_secrets.py"), str(folder), "make"], check=True, capture_output=True
+        )
+    yield folder
+    shutil.rmtree(folder)
+
+
+def may(user: tuple[int, int], *command: str) -> bool:
+    who = ["setpriv", f"--reuid={user[0]}", f"--regid={user[1]}", "--clear-groups", "--no-new-privs"]
+    return subprocess.run([*who, *command], capture_output=True, check=False).returncode == 0
+
+
+def test_no_user_reads_anothers_secrets(volume: Path) -> None:
+    users = {
+        "postgres": (999, 999), "elasticsearch": (1000, 0), "kibana": (1000, 1000), "broker": (10003, 10003),
+        "airflow": (10001, 10001), "setup": (10002, 10001),
+    }  # fmt: skip
+    twins = {"elasticsearch", "kibana"}  # one number in Elastic's two images
+    for reader, user in users.items():
+        assert may(user, "cat", str(volume / "public" / "ca.crt"))
+        assert not may(user, "cat", str(volume / "state.json"))
+        for owner in users:
+            secret = next(path for path in sorted((volume / owner).iterdir()))
+            assert may(user, "cat", str(secret)) is (owner == reader or {owner, reader} == twins), (reader, secret)
+            assert not may(user, "touch", str(volume / owner / "new")), (reader, owner)
+    key = str(volume / "sitrep" / "api-key")
+    assert may(users["setup"], "sh", "-c", f"umask 027; echo key > {key}")
+    assert {name for name, user in users.items() if may(user, "cat", key)} == {"setup", "airflow"}
+    assert not may(users["airflow"], "sh", "-c", f"echo mine > {key}")

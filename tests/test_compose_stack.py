@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -115,12 +116,12 @@ class Stack:
         store.close()
 
     def _call(self, command: list[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+        return subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
 
     def ask(self, path: str, body: Any = None, token: str = "") -> Any:
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.base + path, data, headers), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(self.base + path, data, headers), timeout=120) as answer:
             text = answer.read().decode()
             return json.loads(text) if "json" in answer.headers["Content-Type"] else text
 
@@ -145,10 +146,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     (folder / "secrets" / "setup" / "elastic-password").write_text(PASSWORD)  # of the tests' own superuser
     wanted = compose_rules.told()["services"]["elasticsearch"]["environment"]
     settings = {name: value for name, value in wanted.items() if "." in name}
-    copied = folder / "node" / "config" / "secrets" / "elasticsearch"
-    copied.mkdir(parents=True)  # the server of the tests may have another user than the files
-    for name in ("http.key", "http.crt"):
-        (copied / name).write_text((folder / "secrets" / "elasticsearch" / name).read_text())
+    for name in ("elasticsearch/http.key", "elasticsearch/http.crt", "public/ca.crt"):
+        copy = folder / "node" / "config" / "secrets" / name  # the tests' server may have another user than the files
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text((folder / "secrets" / name).read_text())
     node = ElasticServer(folder / "node", settings)
     try:
         node.start()
@@ -161,6 +162,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 # Elasticsearch -------------------------------------------------------------------------------------------------------
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl, as Elasticsearch's image has it")
+def test_the_health_check_sees_elasticsearch_and_its_certificate(stack: Stack) -> None:
+    (test,) = stack.services["elasticsearch"]["healthcheck"]["test"][1:]
+
+    def answers(check: str) -> bool:
+        return subprocess.run(["sh", "-c", check], cwd=stack.node.work, check=False).returncode == 0
+
+    here = test.replace("localhost:9200", stack.node.address)
+    assert here != test
+    assert answers(here)
+    assert not answers(here.replace("config/secrets/public/ca.crt", "config/secrets/elasticsearch/http.key"))
+    assert not answers(here.replace(stack.node.address, f"127.0.0.1:{free_port()}"))
+
+
 def test_elasticsearch_is_prepared_and_preparing_it_again_changes_nothing(stack: Stack) -> None:
     done = stack.setup()
     assert done.returncode == 0, done.stderr
@@ -285,7 +300,7 @@ def wait(found: Any, seconds: float, what: str) -> Any:
     return value
 
 
-@pytest.mark.timeout(600)  # one step after the other, each with a bound of its own
+@pytest.mark.timeout(900)  # one step after the other, each with a bound of its own
 def test_airflow_runs_in_this_environment(stack: Stack, server: FaultServer) -> None:
     """Four services, healthy by their own health checks; a run of a DAG ends well, on Elasticsearch with the key."""
     assert stack.setup().returncode == 0
@@ -298,11 +313,11 @@ def test_airflow_runs_in_this_environment(stack: Stack, server: FaultServer) -> 
         assert (stack.folder / "home" / "executor").read_text() == "LocalExecutor\n"
         processes = {name: held.enter_context(running(stack, name)) for name in AIRFLOW}
         for name in AIRFLOW:
-            wait(lambda name=name: stack.healthy(name), 150, f"{name} to be healthy")
+            wait(lambda name=name: stack.healthy(name), 240, f"{name} to be healthy")
         password = (stack.secrets / "airflow" / "admin-password").read_text()
         token = stack.ask("/auth/token", {"username": "admin", "password": password})["access_token"]
-        dags = wait(lambda: stack.ask("/api/v2/dags", token=token)["dags"], 60, "the DAGs")
-        wait(lambda: len(stack.ask("/api/v2/dags", token=token)["dags"]) == 3, 60, "three DAGs")
+        dags = wait(lambda: stack.ask("/api/v2/dags", token=token)["dags"], 120, "the DAGs")
+        wait(lambda: len(stack.ask("/api/v2/dags", token=token)["dags"]) == 3, 120, "three DAGs")
         assert not any(dag["is_paused"] for dag in dags)
         asked = {"logical_date": None, "conf": {"paths": [str(ROOT / "seeds" / "archive" / "stories.jsonl")]}}
         run = stack.ask("/api/v2/dags/sitrep_archive/dagRuns", asked, token)["dag_run_id"]
@@ -311,8 +326,8 @@ def test_airflow_runs_in_this_environment(stack: Stack, server: FaultServer) -> 
             told = stack.ask(f"/api/v2/dags/sitrep_archive/dagRuns/{run}", token=token)
             return told["state"] if told["state"] in ("success", "failed") else None
 
-        assert wait(ended, 120, "the run to end") == "success"
-        assert "<h2>Feeds</h2>" in stack.ask("/sitrep/", token=token)
+        assert wait(ended, 240, "the run to end") == "success"
+        assert "from nine governments" in stack.ask("/sitrep/?q=shells", token=token)
         found = stack.sitrep("search", "artillery", "--json", "--limit", "1")
         assert (found.returncode, "artillery" in found.stdout.lower()) == (0, True), found.stderr
         _no_secret_shows(stack, {process.pid for process in processes.values()})

@@ -321,9 +321,9 @@ def test_enospc_itself() -> None:
     """/dev/full answers every write with ENOSPC."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    from ingest.landing import _faults
+    from ingest.landing.zones import faults
 
-    with pytest.raises(LandingFault, match="the disk is full"), _faults("x"), Path("/dev/full").open("wb") as file:
+    with pytest.raises(LandingFault, match="the disk is full"), faults("x"), Path("/dev/full").open("wb") as file:
         file.write(b"x" * 100_000)
 
 
@@ -465,17 +465,17 @@ def test_a_kill_while_a_part_is_replaced_leaves_no_header_of_other_data(tmp_path
         import os, sys
         sys.path.insert(0, "tests")
         import test_landing
-        from ingest import landing
+        from ingest.landing import Landing, zones
         left = int(sys.argv[2])
-        commit = landing._Disk.commit
+        commit = zones.Disk.commit
         def counted(self, temporary, path):
             global left
             if left == 0:
                 os._exit(9)
             left -= 1
             commit(self, temporary, path)
-        landing._Disk.commit = counted
-        test_landing.write_part(landing.Landing(sys.argv[1]), 5)
+        zones.Disk.commit = counted
+        test_landing.write_part(Landing(sys.argv[1]), 5)
     """)
     counts = []
     for steps in range(4):

@@ -46,6 +46,8 @@ def store(elasticsearch_url: str, client: Elasticsearch, clock: Clock) -> Iterat
     wipe(client, PREFIX)
     store = ElasticStore(Server.read(elasticsearch_url), Layout(PREFIX), clock=clock)
     yield store
+    if store._layout.generation > 1:  # it was rebuilt
+        wipe(client, PREFIX, whole=True)
     store.close()
 
 

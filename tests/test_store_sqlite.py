@@ -336,19 +336,23 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     store = SqliteStore(path)
     write(store, story("a"))
     store.close()
-    monkeypatch.setattr(sqlite_file, "SCHEMA", 4)
+    now = sqlite_file.SCHEMA
+    monkeypatch.setattr(sqlite_file, "SCHEMA", now + 2)
     steps = {
-        2: lambda connection: connection.execute("CREATE TABLE extra (x)"),
-        3: lambda connection: connection.execute("INSERT INTO extra VALUES (1), (oops)"),
+        now: lambda connection: connection.execute("CREATE TABLE extra (x)"),
+        now + 1: lambda connection: connection.execute("INSERT INTO extra VALUES (1), (oops)"),
     }
     monkeypatch.setattr(sqlite_file, "MIGRATIONS", steps)
     fails(path, "refused")
-    steps[3] = lambda connection: connection.execute("INSERT INTO extra VALUES (1)")  # type: ignore[assignment]
+    steps[now + 1] = lambda connection: connection.execute("INSERT INTO extra VALUES (1)")  # type: ignore[assignment]
     store = SqliteStore(path)
     assert found(store, "convoys") == ["a"]
     store.close()
     connection = apsw.Connection(str(path))
-    assert connection.execute("SELECT value, (SELECT count(*) FROM extra) FROM meta WHERE key = 'schema'").get == (4, 1)
+    assert connection.execute("SELECT value, (SELECT count(*) FROM extra) FROM meta WHERE key = 'schema'").get == (
+        now + 2,
+        1,
+    )
 
 
 def test_a_store_of_the_first_version_knows_the_statuses_of_its_evidence_too(path: Path) -> None:
@@ -356,13 +360,13 @@ def test_a_store_of_the_first_version_knows_the_statuses_of_its_evidence_too(pat
     write(store, story("a", tags=tags("aid")), story("b"))
     store.close()
     connection = apsw.Connection(str(path))
-    connection.execute(
-        "DROP INDEX stories_by_number; DROP TABLE story_proofs; UPDATE meta SET value = 1 WHERE key = 'schema'"
-    )
+    old = "DROP INDEX stories_by_number; DROP TABLE story_proofs; DROP TABLE removed; DROP TABLE closed_months"
+    connection.execute(f"{old}; UPDATE meta SET value = 1 WHERE key = 'schema'")
     connection.close()
     store = SqliteStore(path)
     assert store.count(Query(), "status") == {"asserted": 1, "history": 1}
     assert found(store, "", statuses=["history"]) == ["a"]
+    assert store.closed_months() == []
     store.close()
 
 

@@ -15,7 +15,7 @@ _ENOUGH_LETTERS = 40
 # that nobody changed.
 _PLENTY_OF_LETTERS = 150
 _SURE = 0.99
-_READ = 3_000  # characters that are looked at; more changes nothing
+_READ = 1_200  # characters that are looked at; more changes nothing
 
 # Written so alike that a detector is no judge between them.
 _ALIKE = (

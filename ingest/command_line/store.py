@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingest.command_line import showing
-from ingest.command_line.options import as_json
+from ingest.command_line.options import as_json, working
 from ingest.errors import StoreGone, UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ingest.store.elastic import ElasticStore
 
 
-@click.group(short_help="Check and set up the store.")
+@click.group(short_help="Check, set up, migrate and rebuild the store; drop a month.")
 def store() -> None:
     """Check and set up the store: the embedded one, or the Elasticsearch that SITREP_ELASTICSEARCH_URL names."""
 
@@ -94,6 +94,91 @@ def grant(as_json: bool) -> None:
         for name, key in keys.items():
             click.echo(f"{name:7s} {key}")
     showing.say("they cannot be shown again; take one back with DELETE /_security/api_key")
+
+
+@store.command()
+@click.option("--month", required=True, metavar="MONTH", help="The month of publication (UTC), like 2022-05.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--undo", is_flag=True, help="Let stories of that month in again.")
+def drop(month: str, yes: bool, undo: bool) -> None:
+    """Remove a month of stories from the store, and let none of them in again.
+
+    A story belongs to the month of its publication; where nobody said, to that of when it was first seen. Files in the
+    landing zone stay; whatever publishes them counts stories of that month as rejected (month_dropped).
+
+    \b
+    Examples:
+      sitrep store drop --month 2022-05
+      sitrep store drop --month 2022-05 --undo && sitrep publish      bring it back
+    """
+    from ingest.pipeline import dropping
+
+    with working() as pipe, showing.progress() as progress:
+        if undo:
+            parts = dropping.undo(pipe, month)
+            if parts is None:
+                raise UsageError("is not dropped", subject=month)
+            told = showing.count(len(parts), "file of stories has", "files of stories have")
+            showing.say(f"{month} is let in again; {told} something of it: `sitrep publish` brings that back")
+            return
+        found = dropping.holds(pipe, month)
+        if not yes:
+            click.confirm(
+                f"Remove {showing.count(found, 'story', 'stories')} of {month} for good?", abort=True, err=True
+            )
+        gone = dropping.drop(pipe, month, progress=progress)
+    showing.say(f"{showing.count(gone, 'story', 'stories')} of {month} removed; `--undo` lets them in again")
+
+
+@store.command()
+@click.option("--accept-loss", is_flag=True, help="Also where stories of the store are in no file of stories.")
+def rebuild(accept_loss: bool) -> None:
+    """Make the store anew from all files of stories in the landing zone, beside the one that is.
+
+    Until it takes over, everybody reads and publishes as ever. Interrupted, the same command goes on. Dropped months
+    stay dropped; feeds and their states stay.
+    """
+    from ingest.pipeline import rebuilding, runs
+
+    with working() as pipe, showing.progress() as progress:
+        files, stories = rebuilding.rebuild(pipe, runs.start("replay"), accept_loss=accept_loss, progress=progress)
+    made = (
+        f"{showing.count(stories, 'story', 'stories')} of {showing.count(files, 'file of stories', 'files of stories')}"
+    )
+    showing.say(f"rebuilt: {made}")
+
+
+@store.command()
+@click.option("--back", is_flag=True, help="Give up a migration that is under way, or return to the version before.")
+@click.option("--drop-old", is_flag=True, help="Delete the version before: there is no way back then.")
+@click.option("--yes", is_flag=True, help="Do not ask before deleting.")
+def migrate(back: bool, drop_old: bool, yes: bool) -> None:
+    """Bring an Elasticsearch that an older Sitrep set up to this one's mapping, beside the old one.
+
+    Nothing can be published meanwhile; everybody can read. The copy is compared, then the alias moves in one step.
+    Interrupted, the same command goes on. The old version stands until `--drop-old`.
+    """
+    from ingest.pipeline.pipe import Step, opened
+
+    if back and drop_old:
+        raise UsageError("--back and --drop-old exclude each other")
+    with opened() as pipe, showing.progress() as progress:
+        if not pipe.settings.elasticsearch_url:
+            if back or drop_old:
+                raise UsageError("the embedded store keeps no other version")
+            version = pipe.store.info()["version"]
+            showing.say(f"nothing to migrate: the embedded store is of version {version}, and brings itself up to date")
+            return
+        migration = _served(pipe).migration()
+        if drop_old and not yes:
+            click.confirm("Delete the versions that are not in use?", abort=True, err=True)
+        if drop_old:
+            told = migration.drop_old()
+        elif back:
+            told = migration.back()
+        else:
+            told = migration.migrate(lambda what, done, total: progress(Step(what, done, total, "documents")))
+    showing.say(told)
 
 
 def _served(pipe: Pipe) -> ElasticStore:

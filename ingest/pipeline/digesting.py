@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ingest import addresses, archive, dates, feeds, tag, versions
@@ -29,18 +29,31 @@ BATCH_ITEMS = 64
 BATCH_BYTES = 1 << 20  # of raw input in one batch: some fifty pages
 NAMED = 200  # rejections whose place and reason a part names, and as many fields that were dropped; all are counted
 Item = archive.Raw | archive.Refused
+Ready = Callable[[str], None]
 WALL = 2  # entries that end at one address: it is a wall or a front page, and none of theirs
 
 
+def nobody(_: str) -> None:
+    """Nobody waits for files of stories before all are there."""
+
+
 def digest(
-    landing: Landing, job: Job, settings: Settings, *, workers_: int | None = None, progress: Progress = silent
+    landing: Landing,
+    job: Job,
+    settings: Settings,
+    *,
+    workers_: int | None = None,
+    progress: Progress = silent,
+    ready: Ready = nobody,
 ) -> list[str]:
-    """Digest `job` and give the paths of its files of stories, all complete.
+    """Digest `job` and give the paths of its files of stories, all complete; `ready` is told of each when it is.
 
     Nothing is done where they are there already, read by this version of the cleaner and the rules.
     """
     paths = _complete(landing, job.prefix, _reading(settings))
     position = 0
+    for path in paths:
+        ready(path)
     if paths:
         header = landing.part(paths[-1]).header
         if header["last"]:
@@ -48,7 +61,7 @@ def digest(
             return paths
         position = header["position"]
     items = archive.read(job.source, position)
-    return digest_items(landing, job, items, settings, behind=paths, workers_=workers_, progress=progress)
+    return digest_items(landing, job, items, settings, behind=paths, workers_=workers_, progress=progress, ready=ready)
 
 
 def digest_items(
@@ -60,9 +73,10 @@ def digest_items(
     behind: Sequence[str] = (),
     workers_: int | None = None,
     progress: Progress = silent,
+    ready: Ready = nobody,
 ) -> list[str]:
     """Digest these items of `job`, `behind` the parts that are there; gives the paths of all parts."""
-    writer = _Writer(landing, job, _reading(settings), list(behind))
+    writer = _Writer(landing, job, _reading(settings), list(behind), ready)
     results = workers.run(
         _batches(items),
         work,
@@ -163,11 +177,12 @@ class _Writer:
     """Collects what comes back, and writes a part when it is full, in order of time (what publish reads at once then
     needs one window of the store)."""
 
-    def __init__(self, landing: Landing, job: Job, reading: str, paths: list[str]) -> None:
+    def __init__(self, landing: Landing, job: Job, reading: str, paths: list[str], ready: Ready) -> None:
         self.landing = landing
         self.job = job
         self.reading = reading
         self.paths = paths
+        self.ready = ready
         self.position = 0
         self._empty()
 
@@ -263,3 +278,4 @@ class _Writer:
         self.landing.write_part(path, [story for story, _ in ordered], [mark for _, mark in ordered], header)
         self.paths.append(path)
         self._empty()
+        self.ready(path)

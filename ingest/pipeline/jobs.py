@@ -16,8 +16,9 @@ from ingest.errors import NotAnArchive
 from ingest.models import Feed, FeedReport, FeedState, RunReport
 from ingest.pipeline import runs
 from ingest.pipeline import workers as crew
+from ingest.pipeline.ahead import Ahead
 from ingest.pipeline.batches import Job
-from ingest.pipeline.digesting import digest
+from ingest.pipeline.digesting import digest, nobody
 from ingest.pipeline.fetching import PAGE_BUDGET, fetch
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
 from ingest.pipeline.publishing import is_set_aside, publish
@@ -140,18 +141,23 @@ def backfill(
     sources = archive.sources(paths)
     crew.get_ready()
     parts: list[str] = []
-    for source in sources:
-        if source.kind == "empty":
-            continue
-        fresh = digest_archive(pipe, run, source, workers=workers, progress=progress)
-        publish(pipe, fresh, run=run.id, progress=progress)
-        parts += fresh
+    with Ahead(pipe.settings, run.id) as ahead:
+        for source in sources:
+            if source.kind != "empty":
+                parts += digest_archive(pipe, run, source, workers=workers, progress=progress, ready=ahead.add)
+    publish(pipe, parts, run=run.id, progress=progress)
     skipped = skipped_files(sources)
     return report(pipe, run, parts, notes=skipped), [*skipped, *named(pipe, parts)]
 
 
 def digest_archive(
-    pipe: Pipe, run: Run, source: archive.Source, *, workers: int | None = None, progress: Progress = silent
+    pipe: Pipe,
+    run: Run,
+    source: archive.Source,
+    *,
+    workers: int | None = None,
+    progress: Progress = silent,
+    ready: Callable[[str], None] = nobody,
 ) -> list[str]:
     """Digest one file (or folder of pages) of a foreign archive; its manifest keeps when that was first done."""
     fingerprint = _content(source, progress)
@@ -161,7 +167,7 @@ def digest_archive(
         pipe.landing.write_json(manifest, first)
     now = dates.instant(pipe.landing.read_json(manifest)["first"])
     job = Job(source, f"stories/archive/{fingerprint[:16]}", now, trusted=False, run=run.id)
-    return digest(pipe.landing, job, pipe.settings, workers_=workers, progress=progress)
+    return digest(pipe.landing, job, pipe.settings, workers_=workers, progress=progress, ready=ready)
 
 
 def skipped_files(sources: Iterable[archive.Source]) -> list[str]:

@@ -39,6 +39,7 @@ class Pipe:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.replaced: Store | None = None  # where a store is rebuilt: the one that it will stand in for
 
     @cached_property
     def landing(self) -> Landing:
@@ -55,6 +56,13 @@ class Pipe:
         from ingest.store.sqlite import SqliteStore
 
         return SqliteStore(self.settings.database)
+
+    def beside(self, successor: Store) -> Pipe:
+        """The pipe into a store that will stand in for this one's, from the same landing zone."""
+        other = Pipe(self.settings)
+        other.__dict__.update(landing=self.landing, store=successor)
+        other.replaced = self.store
+        return other
 
     def close(self) -> None:
         if "store" in self.__dict__:

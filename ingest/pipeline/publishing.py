@@ -36,6 +36,7 @@ SLICE_SPAN = timedelta(days=30)
 ASK_AGAIN = 0.2  # seconds
 RENEW = 5.0  # seconds: well within what the store allows
 REFUSED = "refused_by_store"
+CLOSED = "month_dropped"
 TRIES = 3  # a file that failed so often is set aside
 
 
@@ -70,12 +71,17 @@ def publish(
 def _publish_file(pipe: Pipe, path: str, booking: Booking | None, run: str, progress: Progress) -> Booking:
     part = pipe.landing.part(path)
     if booking is None or booking.version != part.version:
-        booking = Booking(path, part.version, run, 0, False, part.header["counts"], part.header["reasons"])
+        booking = unpublished(part, run)
     if not booking.complete and is_set_aside(pipe, path):
         raise SitrepError(f"set aside after {TRIES} failures", advice=f"To try again, delete {_noted(path)}.")
     for booking in _slices(pipe, part, booking):  # noqa: B020 - each is the one before, further on
         progress(Step(f"publish {path}", booking.done, part.count, "stories"))
     return booking
+
+
+def unpublished(part: Part, run: str) -> Booking:
+    """The booking of a file of which nothing is published: what digest counted beside its stories."""
+    return Booking(part.path, part.version, run, 0, False, part.header["counts"], part.header["reasons"])
 
 
 def is_set_aside(pipe: Pipe, path: str) -> bool:
@@ -146,14 +152,15 @@ def publishing(store: Store, *, live: bool) -> Iterator[Lease]:
 
 
 @dataclass(slots=True)
-class _Work:
-    """A slice in the making."""
+class Work:
+    """A slice in the making: stories as they were and as they become; those that go are in `before` alone."""
 
     before: dict[str, Story]
     after: dict[str, Story] = field(default_factory=dict)
     prints: dict[str, Fingerprint] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     rewritten: set[str] = field(default_factory=set)
+    removed: dict[str, str] = field(default_factory=dict)  # story → the closed month for which it was not let in
     outcomes: list[tuple[str, str, Outcome]] = field(default_factory=list)  # feed, story, outcome
 
     def leave_out(self, refused: Collection[str]) -> None:
@@ -171,7 +178,8 @@ class _Work:
 def _publish_slice(pipe: Pipe, part: Part, booking: Booking, stop: int, lease: Lease) -> Booking:
     store = pipe.store
     items = part.slice(booking.done, stop)
-    work = _decide(store, items, datetime.now(UTC))
+    work = _decide(pipe, items, datetime.now(UTC))
+    booking = replace(booking, reasons=_with_closed(booking.reasons, work))
     store.renew(lease)
     while True:
         slice_ = _slice(store, work, booking, lease)
@@ -183,10 +191,15 @@ def _publish_slice(pipe: Pipe, part: Part, booking: Booking, stop: int, lease: L
         work.leave_out(refused)
 
 
+def _with_closed(reasons: Mapping[str, int], work: Work) -> dict[str, int]:
+    closed = sum(outcome is Outcome.REJECTED for _, _, outcome in work.outcomes)
+    return {**reasons, **({CLOSED: reasons.get(CLOSED, 0) + closed} if closed else {})}
+
+
 def _quarantine(
     pipe: Pipe,
     booking: Booking,
-    work: _Work,
+    work: Work,
     items: Sequence[tuple[Content, Fingerprint]],
     refused: Mapping[str, str],
 ) -> dict[str, int]:
@@ -213,17 +226,17 @@ def _quarantine(
     return dict(reasons)
 
 
-def _slice(store: Store, work: _Work, booking: Booking, lease: Lease) -> Slice:
+def _slice(store: Store, work: Work, booking: Booking, lease: Lease) -> Slice:
     """What the work changes in the store, with the booking's counts."""
     moved = _moved(work)
-    verdicts = _judge(store, work, moved, _renewal(store, lease))
+    verdicts = judge(store, work, moved, renewal(store, lease))
     store.renew(lease)
-    heads, places = _clusters(store, work, verdicts, {*moved, *_reranked(work)})
+    heads, places = clusters(store, work, verdicts, {*moved, *_reranked(work)})
     counts = _count(work, places, booking, live=is_live(booking.file))
-    clusters = {id_: place for id_, place in places.items() if (heads[id_].cluster, heads[id_].lead) != place}
-    stories = [_placed(work.after[id_], clusters) for id_ in sorted(work.rewritten)]
+    moves = {id_: place for id_, place in places.items() if (heads[id_].cluster, heads[id_].lead) != place}
+    stories = [_placed(work.after[id_], moves) for id_ in sorted(work.rewritten)]
     touched = [
-        _placed(story, clusters)
+        _placed(story, moves)
         for id_, story in sorted(work.after.items())
         if id_ not in work.rewritten and story != work.before.get(id_)
     ]
@@ -235,7 +248,8 @@ def _slice(store: Store, work: _Work, booking: Booking, lease: Lease) -> Slice:
         aliases=work.aliases,
         links=verdicts.linked,
         unlinked=verdicts.unlinked,
-        clusters={id_: place for id_, place in clusters.items() if id_ not in written},
+        clusters={id_: place for id_, place in moves.items() if id_ not in written},
+        removed=work.removed,
         booking=replace(booking, counts=counts),
     )
 
@@ -245,17 +259,43 @@ def _placed(story: Story, clusters: Mapping[str, tuple[str, bool]]) -> Story:
     return replace(story, cluster=cluster, lead=lead)
 
 
-def _decide(store: Store, items: Sequence[tuple[Content, Fingerprint]], now: datetime) -> _Work:
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    """Which stories of closed months are let in: none but those that are there."""
+
+    closed: frozenset[str]
+    removed: dict[str, str]  # story → the closed month for which it went, or was not let in
+    indexed: Mapping[str, datetime]  # of the store that this one will stand in for: what it holds is let in
+
+    @classmethod
+    def of(cls, pipe: Pipe, ids: Collection[str]) -> _Gate:
+        closed = frozenset(pipe.store.closed_months())
+        removed = pipe.store.removed(ids) if closed else {}
+        return cls(closed, removed, pipe.replaced.indexed(ids) if pipe.replaced else {})
+
+    def shuts_out(self, id_: str, content: Content, *, there: bool) -> bool:
+        month = f"{content.instant().astimezone(UTC):%Y-%m}"
+        if month in self.closed and not there and id_ not in self.indexed:
+            self.removed.setdefault(id_, month)
+        return id_ in self.removed
+
+
+def _decide(pipe: Pipe, items: Sequence[tuple[Content, Fingerprint]], now: datetime) -> Work:
     """What each content makes of its story, one after the other."""
-    known = store.resolve({key for content, _ in items for key in content.keys})
+    known = pipe.store.resolve({key for content, _ in items for key in content.keys})
     ids = {content.id for content, _ in items} | set(known.values())
-    work = _Work(store.get(ids))
+    work, gate = Work(pipe.store.get(ids)), _Gate.of(pipe, ids)
     for content, fingerprint in items:
         id_ = _identity(content, known, work)
         for key in _new_keys(content, id_, known):
             known[key] = work.aliases[key] = id_
         story = work.after.get(id_) or work.before.get(id_)
-        decision = revisions.again(story, content) if story else revisions.first(content, now)
+        if gate.shuts_out(id_, content, there=story is not None):
+            work.removed[id_] = gate.removed[id_]
+            work.outcomes.append((content.feed or "", id_, Outcome.REJECTED))
+            continue
+        first_indexed = gate.indexed.get(id_, now)
+        decision = revisions.again(story, content) if story else revisions.first(content, first_indexed)
         work.after[id_] = decision.story
         work.outcomes.append((content.feed or "", id_, decision.outcome))
         if decision.rewritten:
@@ -265,7 +305,7 @@ def _decide(store: Store, items: Sequence[tuple[Content, Fingerprint]], now: dat
     return work
 
 
-def _identity(content: Content, known: Mapping[str, str], work: _Work) -> str:
+def _identity(content: Content, known: Mapping[str, str], work: Work) -> str:
     """The id that the story has had since it was first seen, under whichever of its addresses."""
     if content.id in work.before or content.id in work.after:
         return content.id
@@ -280,18 +320,18 @@ def _new_keys(content: Content, id_: str, known: Mapping[str, str]) -> list[str]
     return [key for key in content.keys if key not in known]
 
 
-def _moved(work: _Work) -> dict[str, list[int]]:
+def _moved(work: Work) -> dict[str, list[int]]:
     """The stories whose text or time is new, with the instants (s) at which that changes the picture."""
     moved: dict[str, list[int]] = {}
     for id_, after in work.after.items():
         before = work.before.get(id_)
-        if before and before.content.digest == after.content.digest and _second(before) == _second(after):
+        if before and before.content.digest == after.content.digest and second(before) == second(after):
             continue
-        moved[id_] = [_second(story) for story in (before, after) if story]
+        moved[id_] = [second(story) for story in (before, after) if story]
     return moved
 
 
-def _reranked(work: _Work) -> set[str]:
+def _reranked(work: Work) -> set[str]:
     """Known stories whose place among those of their cluster may be another now, though their text is the same."""
     known = work.before.keys() & work.after.keys()
     return {
@@ -302,10 +342,10 @@ def _reranked(work: _Work) -> set[str]:
     }
 
 
-def _judge(store: Store, work: _Work, moved: Mapping[str, list[int]], alive: Callable[[], None]) -> dedup.Verdicts:
+def judge(store: Store, work: Work, moved: Mapping[str, list[int]], alive: Callable[[], None]) -> dedup.Verdicts:
     """Which links come and go, window by window."""
-    prints = store.fingerprints(moved.keys() - work.prints.keys()) | work.prints
-    now = [(id_, _second(work.after[id_]), prints[id_]) for id_ in moved if id_ in prints]
+    prints = store.fingerprints((moved.keys() & work.after.keys()) - work.prints.keys()) | work.prints
+    now = [(id_, second(work.after[id_]), prints[id_]) for id_ in moved if id_ in prints]
     return dedup.together(
         dedup.judge(
             store.window(datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)),
@@ -318,7 +358,7 @@ def _judge(store: Store, work: _Work, moved: Mapping[str, list[int]], alive: Cal
     )
 
 
-def _renewal(store: Store, lease: Lease) -> Callable[[], None]:
+def renewal(store: Store, lease: Lease) -> Callable[[], None]:
     """Renews the lease when it is called, but not at every call."""
     renewed = time.monotonic()
 
@@ -331,16 +371,17 @@ def _renewal(store: Store, lease: Lease) -> Callable[[], None]:
     return renew
 
 
-def _second(story: Story) -> int:
+def second(story: Story) -> int:
     return int(story.instant().timestamp() // 1)
 
 
-def _clusters(
-    store: Store, work: _Work, verdicts: dedup.Verdicts, changed: Collection[str]
+def clusters(
+    store: Store, work: Work, verdicts: dedup.Verdicts, changed: Collection[str]
 ) -> tuple[dict[str, Head], dict[str, tuple[str, bool]]]:
     """The stories of every component that was touched, followed through the store as far as it reaches, as they were,
     and their clusters and leads now."""
     ids, links = dedup.touched(changed, verdicts, store.links)
+    ids -= work.before.keys() & work.removed.keys()
     heads = store.heads(ids - work.after.keys()) | {id_: _head(work.after[id_]) for id_ in ids & work.after.keys()}
     return heads, dedup.clusters(heads, links)
 
@@ -350,7 +391,7 @@ def _head(story: Story) -> Head:
 
 
 def _count(
-    work: _Work, places: Mapping[str, tuple[str, bool]], booking: Booking, *, live: bool
+    work: Work, places: Mapping[str, tuple[str, bool]], booking: Booking, *, live: bool
 ) -> dict[str, dict[str, int]]:
     """The booking's counts with this slice's. A new story is a duplicate where its cluster was there before it, and
     where another new one leads it."""

@@ -27,6 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Work = Callable[[Sequence[T]], list[R]]
 Results = list["R | Lost[T]"]
+Process = multiprocessing.process.BaseProcess
 
 PATIENCE = 30.0  # seconds for one item; honest pages take 0.02
 BATCH_PATIENCE = 60.0  # for a batch; what takes longer is tried item by item
@@ -84,6 +85,17 @@ def get_ready() -> None:
     """Let the server start that workers are forked from, in the background: it takes a second to import everything."""
     _forking()
     forkserver.ensure_running()
+
+
+def start(target: Callable[..., None], *arguments: Any) -> tuple[Process, Connection]:
+    """A process of the same kind that runs `target` with its end of a pipe and these arguments, and ours of the pipe.
+    It is killed when this process ends. Raises OSError or EOFError where none can be started."""
+    context = _forking()
+    near, far = context.Pipe()
+    process = context.Process(target=target, args=(far, *arguments), daemon=True)
+    process.start()
+    far.close()
+    return process, near
 
 
 def _forking() -> multiprocessing.context.ForkServerContext:

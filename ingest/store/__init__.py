@@ -51,6 +51,7 @@ class Slice:
 
     `stories` are new or have another text, tags or date; `touched` are only seen again (capture times, feeds).
     `clusters` maps story → (cluster, lead) for stories whose text stays as it is. Aliases map address key → story.
+    `removed` maps story → the closed month for which it goes, or for which it was never let in; its aliases stay.
     """
 
     stories: Sequence[Story] = ()
@@ -60,6 +61,7 @@ class Slice:
     links: Sequence[Link] = ()
     unlinked: Sequence[tuple[str, str]] = ()
     clusters: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    removed: Mapping[str, str] = field(default_factory=dict)
     booking: Booking | None = None
 
 
@@ -202,6 +204,10 @@ class Store(Protocol):
 
     def heads(self, ids: Iterable[str]) -> dict[str, Head]: ...
 
+    def indexed(self, ids: Iterable[str]) -> dict[str, datetime]:
+        """When each of these stories was first written."""
+        ...
+
     def window(self, since: datetime, until: datetime) -> Iterator[Window]:
         """Fingerprints of all stories with since ≤ instant ≤ until, in the order of instant and id, in pieces of at
         most `piece` stories. Nothing is held between two pieces: other methods may be called, and what is written
@@ -227,6 +233,37 @@ class Store(Protocol):
 
     def bookings(self, files: Iterable[str] | None = None) -> dict[str, Booking]:
         """What is booked for these files of stories, or for all."""
+        ...
+
+    # closed months: their tombstones ---------------------------------------------------------------------------
+    def close_month(self, month: str, lease: Lease) -> None:
+        """Let no new story of this month ("2022-05") in any more; publishing asks `closed_months`. What is there stays
+        until it is `removed` by a slice."""
+        ...
+
+    def open_month(self, month: str, lease: Lease) -> bool:
+        """Lift that, and forget which stories were removed for it. False if the month was open."""
+        ...
+
+    def closed_months(self) -> list[str]: ...
+
+    def removed(self, ids: Iterable[str]) -> dict[str, str]:
+        """Which of these stories were removed: story → the closed month for which."""
+        ...
+
+    def sweep(self, lease: Lease) -> None:
+        """Give back what removed stories took of the disk, as far as that is cheap."""
+        ...
+
+    # rebuilding ------------------------------------------------------------------------------------------------
+    def successor(self, *, make: bool = True) -> Store | None:
+        """The store that is built to stand in for this one, empty but for the closed months; one that an earlier try
+        left is gone on with. None where there is none and `make` is False."""
+        ...
+
+    def succeed(self, successor: Store, lease: Lease) -> None:
+        """Become what `successor` is, in one step for readers: stories, aliases, links and bookings. Feeds and their
+        states stay. The successor is closed, and gone."""
         ...
 
     # readers ---------------------------------------------------------------------------------------------------

@@ -39,6 +39,9 @@ _STORY = ", ".join(f"s.{name.strip()}" for name in rows.COLUMNS.split(","))
 _PLACES = ", ".join("?" * (len(rows.COLUMNS.split(",")) + 1))
 _UPDATES = ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in rows.COLUMNS.split(",")[1:])
 _UPSERT = f"INSERT INTO stories (nr, {rows.COLUMNS}) VALUES ({_PLACES}) ON CONFLICT (nr) DO UPDATE SET {_UPDATES}"
+_CLOSED = ("closed_months", "removed")
+# What does not follow from the files of stories.
+_KEPT = frozenset({"meta", "feeds", "feed_states", "wanted", "lease", "waiting", *_CLOSED})
 # Connections that a forked process got from its parent: kept, so that they are never closed here.
 _INHERITED: list[apsw.Connection] = []
 
@@ -196,6 +199,11 @@ class SqliteStore(Store):
                 for row in connection.execute(sql, (_list(ids),))
             }
 
+    def indexed(self, ids: Iterable[str]) -> dict[str, datetime]:
+        with self._reading() as connection:
+            found = connection.execute(f"SELECT id, indexed FROM stories WHERE {_among('id')}", (_list(ids),))
+            return {ident: dates.instant(indexed) for ident, indexed in found}
+
     def window(self, since: datetime, until: datetime) -> Iterator[Window]:
         """As the port says; both ends count in whole seconds, rounded down, as instants do."""
         # CROSS: in the order of the index, whatever the planner thinks of the tables. One transaction a piece, so that
@@ -237,6 +245,7 @@ class SqliteStore(Store):
                 "UPDATE stories SET cluster = ?1, lead = ?2 WHERE id = ?3 AND (cluster != ?1 OR lead != ?2)",
                 [(cluster, lead, ident) for ident, (cluster, lead) in slice_.clusters.items()],
             )
+            _remove(connection, slice_.removed)
             if slice_.booking:
                 _write_booking(connection, slice_.booking)
         return {}
@@ -247,6 +256,51 @@ class SqliteStore(Store):
         with self._reading() as connection:
             found = connection.execute(sql, () if files is None else (_list(files),))
             return {row[0]: _booking(row) for row in found}
+
+    # closed months ---------------------------------------------------------------------------------------------
+    def close_month(self, month: str, lease: Lease) -> None:
+        with self._writing() as connection:
+            self._hold(connection, lease)
+            connection.execute("INSERT OR IGNORE INTO closed_months VALUES (?)", (month,))
+
+    def open_month(self, month: str, lease: Lease) -> bool:
+        with self._writing() as connection:
+            self._hold(connection, lease)
+            connection.execute("DELETE FROM removed WHERE month = ?", (month,))
+            connection.execute("DELETE FROM closed_months WHERE month = ?", (month,))
+            return connection.changes() > 0
+
+    def closed_months(self) -> list[str]:
+        with self._reading() as connection:
+            return [month for (month,) in connection.execute("SELECT month FROM closed_months ORDER BY month")]
+
+    def removed(self, ids: Iterable[str]) -> dict[str, str]:
+        with self._reading() as connection:
+            return dict(connection.execute(f"SELECT id, month FROM removed WHERE {_among('id')}", (_list(ids),)))
+
+    def sweep(self, lease: Lease) -> None:
+        """As the port says: the file's free pages take what is written next; it does not get smaller."""
+
+    # rebuilding ------------------------------------------------------------------------------------------------
+    def successor(self, *, make: bool = True) -> SqliteStore | None:
+        """As the port says: a file beside this one."""
+        path = self._path.with_name(f"{self._path.name}.rebuilt")
+        if not make and not path.exists():
+            return None
+        successor = SqliteStore(path, clock=self._clock)
+        with sqlite_file.faults(path), sqlite_file.beside(path, self._path, "old") as connection:
+            sqlite_file.add(connection, "old", _CLOSED)
+        return successor
+
+    def succeed(self, successor: Store, lease: Lease) -> None:
+        """As the port says, in one transaction: who reads meanwhile reads on in what was."""
+        assert isinstance(successor, SqliteStore)
+        successor.close()
+        with sqlite_file.faults(self._path), sqlite_file.beside(self._path, successor._path, "new") as connection:
+            self._hold(connection, lease)
+            sqlite_file.take_over(connection, "new", kept=_KEPT)
+            sqlite_file.add(connection, "new", _CLOSED)
+        sqlite_file.delete(successor._path)
 
     # readers ---------------------------------------------------------------------------------------------------
     def search(self, query: Query) -> Found:
@@ -594,6 +648,14 @@ def _write_fingerprints(
             if ident in every
         ),
     )
+
+
+def _remove(connection: apsw.Connection, removed: Mapping[str, str]) -> None:
+    numbers = [(nr,) for nr, _, _ in _known(connection, list(removed)).values()]
+    connection.executemany("DELETE FROM words WHERE rowid = ?", numbers)
+    for table in ("story_topics", "story_proofs", "fingerprints", "stories"):
+        connection.executemany(f"DELETE FROM {table} WHERE nr = ?", numbers)
+    connection.executemany("INSERT OR REPLACE INTO removed VALUES (?, ?)", removed.items())
 
 
 def _write_booking(connection: apsw.Connection, booking: Booking) -> None:

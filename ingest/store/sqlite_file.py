@@ -6,7 +6,7 @@ Any SQLite program can read it: `stories` holds one row a story with its current
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import apsw
 
 from ingest.errors import StoreGone
 
-SCHEMA = 2
+SCHEMA = 4
 # Says that a file is ours ("stry"), so that another program's database is not filled with our tables.
 APPLICATION = 0x73747279
 # A writer waits this long for another one's transaction; a slice takes about a second.
@@ -113,10 +113,14 @@ CREATE TABLE lease (
 INSERT INTO lease VALUES (1, NULL, 0, 0);
 CREATE TABLE waiting (holder TEXT PRIMARY KEY, asked REAL NOT NULL) WITHOUT ROWID;
 """
+_CLOSED = """
+CREATE TABLE closed_months (month TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE removed (id TEXT PRIMARY KEY, month TEXT NOT NULL REFERENCES closed_months) WITHOUT ROWID;
+"""
 
 
 def _add_proofs(connection: apsw.Connection) -> None:
-    connection.execute(_PROOFS + _NARROW)
+    connection.execute(_PROOFS)
     connection.execute(
         """INSERT OR IGNORE INTO story_proofs
            SELECT proof.value ->> 'status', proof.value ->> 'topic', proof.value ->> 'rule', s.nr
@@ -125,7 +129,11 @@ def _add_proofs(connection: apsw.Connection) -> None:
 
 
 # Version → what turns its tables into those of the next one, inside a transaction.
-MIGRATIONS: dict[int, Callable[[apsw.Connection], None]] = {1: _add_proofs}
+MIGRATIONS: dict[int, Callable[[apsw.Connection], object]] = {
+    1: _add_proofs,
+    2: lambda connection: connection.execute(_CLOSED),
+    3: lambda connection: connection.execute(_NARROW),
+}
 
 
 @contextmanager
@@ -231,7 +239,7 @@ def _bring_up_to_date(connection: apsw.Connection, path: Path) -> None:
     with transaction(connection):
         version = _version(connection, path)  # again: another process may have been faster
         if version == 0:
-            connection.execute(_TABLES)
+            connection.execute(_TABLES + _CLOSED)
             connection.pragma("application_id", APPLICATION)
             version = SCHEMA
         while version < SCHEMA:
@@ -250,3 +258,39 @@ def transaction(connection: apsw.Connection, kind: str = "IMMEDIATE") -> Iterato
     finally:
         if connection.in_transaction:  # a full disk rolls back by itself
             connection.execute("ROLLBACK")
+
+
+# two files at once -----------------------------------------------------------------------------------------------
+@contextmanager
+def beside(path: Path, other: Path, name: str) -> Iterator[apsw.Connection]:
+    """A transaction on one file, with another attached under a name."""
+    connection = connect(path)
+    try:
+        connection.pragma("foreign_keys", False)  # whole tables come and go
+        connection.execute("ATTACH ? AS " + name, (str(other),))
+        with transaction(connection):
+            yield connection
+    finally:
+        connection.close()
+
+
+def add(connection: apsw.Connection, name: str, tables: Iterable[str]) -> None:
+    """The rows of these tables of the attached file, where they are not there."""
+    for table in tables:
+        connection.execute(f"INSERT OR IGNORE INTO main.{table} SELECT * FROM {name}.{table}")  # noqa: S608 - our words
+
+
+def take_over(connection: apsw.Connection, name: str, *, kept: Collection[str]) -> None:
+    """Every table but the `kept` ones becomes as it is in the attached file. What FTS5 keeps lies in tables as well,
+    and it notices that they have changed as it notices another process's writing."""
+    sql = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+    for (table,) in connection.execute(sql).fetchall():
+        if table not in kept:
+            connection.execute(f"DELETE FROM main.{table}")  # noqa: S608 - our words
+            connection.execute(f"INSERT INTO main.{table} SELECT * FROM {name}.{table}")  # noqa: S608
+
+
+def delete(path: Path) -> None:
+    """A database with its log."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -10,10 +10,11 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from ingest import dates
 from ingest.errors import LeaseLost, SitrepError
 from ingest.models import Feed, FeedState, Fingerprint, Head, Link, Story, WantedPage, Window
 from ingest.settings import Settings
@@ -23,8 +24,9 @@ from ingest.store.elastic.bulk import Action, action, deliver
 from ingest.store.elastic.checking import Finding
 from ingest.store.elastic.connection import PAGE, RESULT_WINDOW, Connection, Server
 from ingest.store.elastic.journal import Journal
-from ingest.store.elastic.layout import MONTHLY, VERSION, Layout
+from ingest.store.elastic.layout import MONTHLY, Layout
 from ingest.store.elastic.leasing import Leases
+from ingest.store.elastic.migrating import Migration, is_migration
 from ingest.store.elastic.mirror import ElasticMirror, complete_revisions
 
 __all__ = ["ElasticStore", "Layout", "Server"]
@@ -32,7 +34,22 @@ __all__ = ["ElasticStore", "Layout", "Server"]
 EXPORTED = 500  # stories of a page: some 5 MB
 LISTED = 10_000  # ids or keys in one request
 BUCKETS = 10_000  # of a count's page
+LOOK_AGAIN = 30.0  # seconds, after which it is asked again which layout is the store
 _UNREAD = {"excludes": list(documents.UNREAD)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """A layout, and what works in it."""
+
+    layout: Layout
+    leases: Leases
+    writer: writing.Writer
+    journal: Journal
+
+    @classmethod
+    def of(cls, wire: Connection, layout: Layout, clock: Callable[[], float]) -> _Rooms:
+        return cls(layout, Leases(wire, layout, clock), writing.Writer(wire, layout), Journal(wire, layout))
 
 
 class ElasticStore(Store):
@@ -40,17 +57,26 @@ class ElasticStore(Store):
 
     piece = PIECE
 
-    def __init__(self, server: Server, layout: Layout | None = None, *, clock: Callable[[], float] = time.time) -> None:
-        self._layout = layout or Layout()
+    def __init__(
+        self,
+        server: Server,
+        layout: Layout | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        pinned: bool = False,
+    ) -> None:
+        """`pinned`: the store is this very layout; else the one that is current."""
+        self._server = server
+        self._asked = layout or Layout()
         self._wire = Connection(server)
-        self._leases = Leases(self._wire, self._layout, clock)
-        self._writer = writing.Writer(self._wire, self._layout)
-        self._journal = Journal(self._wire, self._layout)
-        self.mirror = ElasticMirror(self._connection, self._layout)
+        self._clock = clock
+        self._pinned = pinned
+        self._rooms: _Rooms | None = None
+        self._looked = 0.0
+        self.mirror = ElasticMirror(self._connection, lambda: self._layout)
         self._unfinished: dict[int, list[str]] = {}  # pieces of a journal by the token of the lease
         self._superseded: dict[int, list[str]] = {}
         self._lock = threading.Lock()
-        self._ready = False
 
     def close(self) -> None:
         self._wire.close()
@@ -62,27 +88,62 @@ class ElasticStore(Store):
 
     def check(self) -> list[Finding]:
         """What is well and what is not; never raises for what is not."""
-        return list(checking.check(self._wire, self._layout))
+        return list(checking.check(self._wire, self._asked))
 
     def grant(self) -> dict[str, str]:
         """New keys by what they are for; see checking.grant."""
-        return checking.grant(self._wire, self._layout)
+        return checking.grant(self._wire, self._asked)
 
     def keep_key(self, purpose: str, key: str) -> str:
         """`key` with the rights of this release, or a new one; see checking.keep_key."""
-        return checking.keep_key(self._wire, self._layout, purpose, key)
+        return checking.keep_key(self._wire, self._asked, purpose, key)
 
     def setup(self) -> None:
         """Put this release's templates and the aliases there, and the older versions of stories that are missing."""
-        checking.setup(self._wire, self._layout)
+        checking.setup(self._wire, self._asked)
+        self._look_again()
         complete_revisions(self._wire, self._layout)
 
+    def migration(self) -> Migration:
+        """The ways to another mapping version and back."""
+        return Migration(self._wire, self._asked, self._at)
+
+    def _at(self, layout: Layout) -> ElasticStore:
+        return ElasticStore(self._server, layout, clock=self._clock, pinned=True)
+
     def _connection(self) -> Connection:
-        with self._lock:
-            if not self._ready:
-                setup.ensure(self._wire, self._layout)
-                self._ready = True
+        self._where_it_is()
         return self._wire
+
+    def _where_it_is(self) -> _Rooms:
+        """The store may move to another layout while this process runs (`store migrate`, `store rebuild`)."""
+        with self._lock:
+            now = time.monotonic()
+            if self._rooms is None or (not self._pinned and now - self._looked > LOOK_AGAIN):
+                layout = self._asked if self._pinned else setup.ensure(self._wire, self._asked)
+                if self._rooms is None or self._rooms.layout != layout:
+                    self._rooms = _Rooms.of(self._wire, layout, self._clock)
+                self._looked = now
+            return self._rooms
+
+    def _look_again(self) -> None:
+        self._looked = -LOOK_AGAIN
+
+    @property
+    def _layout(self) -> Layout:
+        return self._where_it_is().layout
+
+    @property
+    def _leases(self) -> Leases:
+        return self._where_it_is().leases
+
+    @property
+    def _writer(self) -> writing.Writer:
+        return self._where_it_is().writer
+
+    @property
+    def _journal(self) -> Journal:
+        return self._where_it_is().journal
 
     # feeds and their state -------------------------------------------------------------------------------------
     def feeds(self) -> list[Feed]:
@@ -117,10 +178,13 @@ class ElasticStore(Store):
     # the lease -------------------------------------------------------------------------------------------------
     def lease(self, holder: str, *, live: bool) -> Lease | str:
         """As the port says. A holder named "host:pid:anything" whose process is gone from this host counts as gone.
-        What a publisher that died had begun to write is finished first."""
-        self._connection()
+        What a publisher that died had begun to write is finished first. Raises StoreGone while the store is migrated:
+        that takes longer than anybody waits."""
+        self._look_again()
         taken = self._leases.take(holder, live=live)
         if isinstance(taken, str):
+            if is_migration(taken) and not is_migration(holder):
+                self._wire.gone(f"it is being migrated ({taken}).", "Run the same thing again when that is done.")
             return taken
         lease, before = taken
         if before["pending"]:
@@ -173,6 +237,10 @@ class ElasticStore(Store):
     def heads(self, ids: Iterable[str]) -> dict[str, Head]:
         hits = self._stories(ids, list(documents.HEAD))
         return {hit["_id"]: documents.head(hit["_source"]) for hit in hits}
+
+    def indexed(self, ids: Iterable[str]) -> dict[str, datetime]:
+        hits = self._stories(ids, ["indexed"])
+        return {hit["_id"]: dates.instant(hit["_source"]["indexed"]) for hit in hits}
 
     def window(self, since: datetime, until: datetime) -> Iterator[Window]:
         """As the port says; both ends count in whole seconds, rounded down, as instants do."""
@@ -253,6 +321,48 @@ class ElasticStore(Store):
         else:
             found = list(self._by_id("bookings", files).values())
         return {each["file"]: documents.booking(each) for each in sorted(found, key=lambda each: str(each["file"]))}
+
+    # closed months ---------------------------------------------------------------------------------------------
+    def close_month(self, month: str, lease: Lease) -> None:
+        self._leases.hold(lease)
+        self._put("closed", [(f"month {month}", {"month": month, "story": None})])
+
+    def open_month(self, month: str, lease: Lease) -> bool:
+        self._leases.hold(lease)
+        self._writer.refresh([self._layout.small("closed")])
+        index, query = self._layout.small("closed"), {"term": {"month": month}}
+        ids = [hit["_id"] for hit in self._all("closed", query, False)]
+        self._deliver("closed", [action("delete", ("closed", ident), index, ident, None) for ident in ids])
+        return bool(ids)
+
+    def closed_months(self) -> list[str]:
+        query = {"bool": {"must_not": {"exists": {"field": "story"}}}}
+        return sorted(hit["_source"]["month"] for hit in self._all("closed", query))
+
+    def removed(self, ids: Iterable[str]) -> dict[str, str]:
+        listed = list(ids)
+        names = {documents.digest("story", ident): ident for ident in listed}
+        found = self._by_document("closed", names)
+        return {names[name]: document["month"] for name, document in found.items()}
+
+    def sweep(self, lease: Lease) -> None:
+        """As the port says: months without a story go, where our key may delete an index."""
+        self._leases.hold(lease)
+        self._writer.forget_empty_months()
+
+    # rebuilding ------------------------------------------------------------------------------------------------
+    def successor(self, *, make: bool = True) -> ElasticStore | None:
+        """As the port says: the next generation of the same layout."""
+        target = self.migration().coming(self._layout, make=make)
+        return self._at(target) if target else None
+
+    def succeed(self, successor: Store, lease: Lease) -> None:
+        assert isinstance(successor, ElasticStore)
+        self._leases.hold(lease)
+        target = successor._layout
+        successor.close()
+        self.migration().replace_by(self._layout, target, lambda: self._leases.hold(lease))
+        self._look_again()
 
     # readers ---------------------------------------------------------------------------------------------------
     def search(self, query: Query) -> Found:
@@ -387,7 +497,7 @@ class ElasticStore(Store):
         return {
             "kind": "elasticsearch",
             "where": connection.where,
-            "version": VERSION,
+            "version": self._layout.version,
             "engine": f"Elasticsearch {engine}",
             "stories": stories,
         }
@@ -421,14 +531,18 @@ class ElasticStore(Store):
 
     def _by_id(self, kind: str, names: Iterable[str], source: Any = True) -> dict[str, Any]:
         """Documents by what names them, as they are at this moment."""
-        listed, found = list(dict.fromkeys(names)), {}
+        digests = {documents.digest(name): name for name in names}
+        return {digests[ident]: found for ident, found in self._by_document(kind, digests, source).items()}
+
+    def _by_document(self, kind: str, ids: Iterable[str], source: Any = True) -> dict[str, Any]:
+        """Documents by their id, as they are at this moment."""
+        listed, found = list(ids), {}
         path = f"/{self._layout.small(kind)}/_mget"
         for start in range(0, len(listed), LISTED):
-            part = listed[start : start + LISTED]
-            body = {"ids": [documents.digest(name) for name in part]}
             told = ",".join(source) if isinstance(source, list) else source
+            body = {"ids": listed[start : start + LISTED]}
             docs = self._connection().request("POST", path, body, _source=told).body["docs"]
-            found.update({name: doc.get("_source") for name, doc in zip(part, docs, strict=True) if doc.get("found")})
+            found.update({doc["_id"]: doc.get("_source") for doc in docs if doc.get("found")})
         return found
 
     def _all(self, kind: str, query: Mapping[str, Any], source: Any = True) -> Iterator[dict[str, Any]]:

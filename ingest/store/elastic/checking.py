@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,9 +12,12 @@ from urllib.parse import quote
 from ingest.errors import StoreGone
 from ingest.store.elastic import layout as definitions
 from ingest.store.elastic.connection import Connection
-from ingest.store.elastic.layout import Layout
+from ingest.store.elastic.layout import CURRENT, NEXT, PREVIOUS, Layout
+from ingest.store.elastic.setup import fits, note, put
+from ingest.store.elastic.standing import Standing, of_role, standing
 
 OLDEST = 8  # major version
+_STOPPED = "index.blocks.write"  # by a migration; a full disk sets another
 SHARDS_A_NODE = 1000  # cluster.max_shards_per_node where nobody changed it
 # What each key may do, as `sitrep store check` asks for it; of the small indices a writer needs the same.
 WRITES = ("read", "write", "create_index", "view_index_metadata", "maintenance")
@@ -29,15 +32,18 @@ class Finding:
     advice: str = ""
 
 
-def check(connection: Connection, layout: Layout) -> Iterator[Finding]:
+def check(connection: Connection, asked: Layout) -> Iterator[Finding]:
     """Look at one thing after the other, as far as the ones before let us."""
     for host in connection.server.exposed:
         yield Finding(False, f"{host} is reached unencrypted over a network", "Use https.")
     try:
         yield from _reached(connection)
-        yield from _rights(connection, layout)
+        yield from _rights(connection, asked)
+        found = standing(connection, asked)
+        layout = of_role(found, CURRENT) or asked
+        yield from _versions(found, asked)
         yield from _laid_out(connection, layout)
-        yield from _months(connection, layout)
+        yield from _months(connection, layout, moving=of_role(found, NEXT) is not None)
         yield from _shards(connection, layout)
     except StoreGone as error:
         yield Finding(False, str(error.args[0]), error.advice)
@@ -69,13 +75,29 @@ def _rights(connection: Connection, layout: Layout) -> Iterator[Finding]:
         yield Finding(True, f"{answer.body['username']} may read and publish")
 
 
+def _versions(found: Sequence[Standing], asked: Layout) -> Iterator[Finding]:
+    """Which layouts stand side by side."""
+    current, coming, before = (of_role(found, role) for role in (CURRENT, NEXT, PREVIOUS))
+    if current and current.version != asked.version:
+        what = f"the mapping is version {current.version}, this Sitrep works with version {asked.version}"
+        newer = current.version > asked.version
+        yield Finding(False, what, "Upgrade Sitrep." if newer else "Run `sitrep store migrate`.")
+    if coming:
+        advice = "Run the same command again, or `sitrep store migrate --back` to give it up."
+        yield Finding(False, f"moving to {coming.label} has begun and is not finished", advice)
+    if before:
+        what = f"{before.label} still stands: `sitrep store migrate --back` returns to it, `--drop-old` deletes it"
+        yield Finding(True, what)
+
+
 def _laid_out(connection: Connection, layout: Layout) -> Iterator[Finding]:
-    control = f"/{quote(layout.small('control'))}/_doc/layout"
-    answer = connection.request("GET", control, allow=(404,))
-    if answer.status == 404:
-        yield Finding(False, f"nothing of version {definitions.VERSION} is set up", "Run `sitrep store setup`.")
+    noted = note(connection, layout)
+    if noted is None:
+        yield Finding(False, f"nothing of version {layout.version} is set up", "Run `sitrep store setup`.")
         return
-    if answer.body["_source"]["layout"] != layout.digest():
+    if layout.version != definitions.VERSION:
+        return
+    if noted != layout.digest():
         yield Finding(
             False, "the templates are those of another release or of other settings", "Run `sitrep store setup`."
         )
@@ -86,11 +108,11 @@ def _laid_out(connection: Connection, layout: Layout) -> Iterator[Finding]:
     ]
     if missing:
         yield Finding(False, f"templates are missing: {', '.join(missing)}", "Run `sitrep store setup`.")
-    elif answer.body["_source"]["layout"] == layout.digest():
-        yield Finding(True, f"set up, mapping version {definitions.VERSION}")
+    elif noted == layout.digest():
+        yield Finding(True, f"set up, mapping version {layout.version}")
 
 
-def _months(connection: Connection, layout: Layout) -> Iterator[Finding]:
+def _months(connection: Connection, layout: Layout, *, moving: bool) -> Iterator[Finding]:
     every: dict[str, Any] = {}
     for kind in (*definitions.MONTHLY, "sitrep"):
         path = f"/{quote(layout.months(kind), safe='*')}"
@@ -99,9 +121,13 @@ def _months(connection: Connection, layout: Layout) -> Iterator[Finding]:
     outside = _outside(layout, every)
     if outside:
         yield Finding(False, f"not behind their alias: {_some(outside)}", "Run `sitrep store setup`.")
-    strange = [name for name in every if every[name]["mappings"].get("_meta", {}).get("schema") != definitions.VERSION]
+    strange = [name for name in every if every[name]["mappings"].get("_meta", {}).get("schema") != layout.version]
     if strange:
         yield Finding(False, f"made without our templates: {_some(strange)}", "Delete them and publish again.")
+    stopped = [name for name, one in every.items() if one["settings"].get(_STOPPED) == "true"]
+    if stopped and not moving:
+        what = "it takes no more writes: a migration or a rebuild was begun and not finished"
+        yield Finding(False, what, "Run it again, or `sitrep store migrate --back` to give it up.")
     blocked = [name for name, one in every.items() if _is_blocked(one["settings"])]
     if blocked:
         advice = "Its disk may be full: make room, then set index.blocks.* of them to null."
@@ -111,7 +137,7 @@ def _months(connection: Connection, layout: Layout) -> Iterator[Finding]:
         yield Finding(
             False, f"closed: {_some(closed)}", "Open them (POST INDEX/_open); searches refuse to leave them out."
         )
-    if not (outside or strange or blocked or closed):
+    if not (outside or strange or blocked or closed or stopped):
         yield Finding(True, f"{len(stories)} months of stories, all readable and writable")
 
 
@@ -126,7 +152,9 @@ def _outside(layout: Layout, every: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _is_blocked(settings: dict[str, Any]) -> bool:
-    return any(key.startswith("index.blocks.") and value == "true" for key, value in settings.items())
+    return any(
+        key.startswith("index.blocks.") and value == "true" for key, value in settings.items() if key != _STOPPED
+    )
 
 
 def _some(names: Collection[str]) -> str:
@@ -152,13 +180,14 @@ def rights(layout: Layout) -> dict[str, Any]:
     """What each key may do, by what it is for, and no more than that needs; the writer reads windows and ids too."""
     months = [f"{layout.prefix}{kind}-v*-*" for kind in (*definitions.MONTHLY, "sitrep")]
     aliases = list(layout.aliases.values())
+    pointers = [layout.pointer(role) for role in (CURRENT, NEXT, PREVIOUS)]
     shown = [f"{layout.prefix}{kind}-v*-*" for kind in ("stories", "revisions")]
     small = [f"{layout.prefix}sitrep-v*-{kind}" for kind in ("control", "runs", "quarantine")]
     return {
         "writer": {"cluster": ["monitor"], "indices": [{"names": months, "privileges": list(WRITES)}]},
         "setup": {
             "cluster": ["monitor", "manage_index_templates"],
-            "indices": [{"names": [*months, *aliases], "privileges": ["manage", "read", "write"]}],
+            "indices": [{"names": [*months, *aliases, *pointers], "privileges": ["manage", "read", "write"]}],
         },
         "reader": {
             "cluster": [],
@@ -204,10 +233,10 @@ def _ident(key: str) -> str:
     return base64.b64decode(key).decode().partition(":")[0]
 
 
-def setup(connection: Connection, layout: Layout) -> None:
+def setup(connection: Connection, asked: Layout) -> None:
     """Put templates and small indices there, and what people look at behind its alias. Raises StoreGone."""
-    from ingest.store.elastic.setup import put
-
+    layout = of_role(standing(connection, asked), CURRENT) or asked
+    fits(connection, layout, asked.version)
     put(connection, layout)
     every: dict[str, Any] = {}
     for kind in layout.aliases:

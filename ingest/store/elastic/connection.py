@@ -233,6 +233,9 @@ class Connection:
             self.gone(
                 f"{what} is not accepted{_because(body)}.", "Set SITREP_ELASTICSEARCH_API_KEY, or _USER and _PASSWORD."
             )
+        if kind == "cluster_block_exception" and _WRITE_BLOCK in why:
+            what = f"{index or 'an index'} takes no more writes: it is being migrated or rebuilt, or was moved from."
+            self.gone(what, f"`sitrep store check` tells more. {again}")
         if kind == "cluster_block_exception":
             advice = f"Its disk may be full: make room, then lift the block. {again}"
             self.gone(f"{index or 'an index'} is read-only ({why[:200]}).", advice)
@@ -255,6 +258,14 @@ class Connection:
         params: dict[str, Any] = {**more, **({} if "pit" in body else _WHOLE)}
         path = "/_search" if "pit" in body else f"/{quote(index, safe='*,')}/_search"
         return self.request("POST", path, body, allow_partial_search_results="false", **params).body
+
+    def counts(self, pattern: str) -> dict[str, int]:
+        """How many documents each index of a pattern has, as its last refresh left it."""
+        names = self.request("GET", f"/{quote(pattern, safe='*,')}/_alias").body
+        counted = {"by": {"terms": {"field": "_index", "size": RESULT_WINDOW}}}
+        found = self.search(pattern, {"size": 0, "track_total_hits": False, "aggs": counted})
+        buckets = found["aggregations"]["by"]["buckets"] if "aggregations" in found else []
+        return {**dict.fromkeys(sorted(names), 0), **{bucket["key"]: bucket["doc_count"] for bucket in buckets}}
 
     def all(self, index: str, query: Mapping[str, Any], source: Any = True) -> Iterator[dict[str, Any]]:
         """Every hit of a query, in no order: in one request where one page holds them."""
@@ -301,6 +312,8 @@ class Connection:
         with suppress(StoreGone):
             self.request("DELETE", "/_pit", {"id": opened}, allow=(404,))
 
+
+_WRITE_BLOCK = "FORBIDDEN/8/"  # index.blocks.write, which nobody but a migration sets; a full disk sets another
 
 _WHOLE: dict[str, Any] = {"expand_wildcards": "open,closed", "allow_no_indices": "true", "ignore_unavailable": "false"}
 

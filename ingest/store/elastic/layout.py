@@ -2,8 +2,12 @@
 
 Stories lie in an index a month (a year before 2015), `stories-v1-2022.05`, behind the alias `stories`; the month is
 that of the story's instant when it was first put there, and never changes, because an id is unique within one index
+Stories lie in an index a month (a year before 2015), `stories-v1-2022.05`, behind the alias `stories`; the month is
+that of the story's instant when it was first put there, and never changes, because an id is unique within one index
 alone. Fingerprints and older versions lie beside them, `prints-v1-2022.05`, `revisions-v1-2022.05`; everything else in
-one small index a kind, `sitrep-v1-links`. What people look at has an alias. All mappings are strict.
+one small index a kind, `sitrep-v1-links`. What people look at has an alias. All mappings are strict. Which of several
+layouts that stand side by side is the store, an alias on its control index says: `sitrep` (standing.py). A rebuilt
+store is the next generation of the same version: `stories-v1.2-2022.05`.
 
 Texts stand there twice. `title` and `text` are for people and Kibana: words by UAX #29, lower case, accents folded,
 Porter's stems of what is plain ASCII, so that English words meet their forms and other scripts stay as they are.
@@ -23,6 +27,8 @@ from typing import Any
 from ingest.models import Outcome
 
 VERSION = 1
+# What a layout that stands on the cluster is for: the store, what will be it, what was it.
+CURRENT, NEXT, PREVIOUS = "", "next", "previous"
 MONTHS_FROM = 2015  # an archive of decades must stay far below a node's 1,000 shards
 
 # Lucene's longest term has 32,766 bytes; a character has at most four.
@@ -159,6 +165,8 @@ _SMALL: dict[str, dict[str, Any]] = {
         "counts": _KEPT,
         "reasons": _KEPT,
     },
+    # tombstones: closed months (no story), and the stories that were removed for them
+    "closed": {"month": _keyword(), "story": _keyword()},
     # what stands in files, for Kibana: see mirror.py
     "runs": {
         "level": _keyword(),
@@ -208,33 +216,42 @@ _SMALL: dict[str, dict[str, Any]] = {
 }
 MONTHLY = {"stories": _STORY, "prints": _PRINT, "revisions": _REVISION}
 SMALL = tuple(_SMALL)
+DERIVED = ("aliases", "links", "bookings")  # of the small ones: follows from the files of stories
 SHOWN = {"stories": "stories", "revisions": "revisions", "runs": "sitrep-runs", "quarantine": "sitrep-quarantine"}
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The names and definitions of one store. `prefix` keeps several apart on one cluster; `shards` and `replicas` are
-    those of each month (replicas None: one as soon as there is a second node)."""
+    those of each month (replicas None: one as soon as there is a second node). Of another `version` than this
+    release's, only the names are right."""
 
     prefix: str = ""
     shards: int = 1
     replicas: int | None = None
+    version: int = VERSION
+    generation: int = 1
+
+    @property
+    def label(self) -> str:
+        return f"v{self.version}" if self.generation == 1 else f"v{self.version}.{self.generation}"
 
     def month(self, kind: str, suffix: str) -> str:
-        return f"{self.prefix}{kind}-v{VERSION}-{suffix}"
+        return f"{self.prefix}{kind}-{self.label}-{suffix}"
 
     def months(self, kind: str) -> str:
         """All of a kind, as a pattern."""
         return self.month(kind, "*")
 
     def small(self, kind: str) -> str:
-        return f"{self.prefix}sitrep-v{VERSION}-{kind}"
+        return f"{self.prefix}sitrep-{self.label}-{kind}"
 
     def suffix(self, index: str) -> str:
         return index.rpartition("-")[2]
 
     @property
     def alias(self) -> str:
+        """What readers ask: every month of stories of the layout that is the store."""
         return self.aliases["stories"]
 
     @property
@@ -246,10 +263,18 @@ class Layout:
         """All indices of a kind, as a name or a pattern."""
         return self.months(kind) if kind in MONTHLY else self.small(kind)
 
+    def template(self, kind: str) -> str:
+        """The name of a kind's index template."""
+        return f"{self.prefix}{kind}-{self.label}" if kind in MONTHLY else self.small(kind)
+
+    def pointer(self, role: str = CURRENT) -> str:
+        """The alias on the control index of the layout that has this role."""
+        return f"{self.prefix}sitrep{f'-{role}' if role else ''}"
+
     def digest(self) -> str:
         """Changes when anything of the definitions does."""
         told = json.dumps([self.components(), self.templates()], sort_keys=True)
-        return f"{VERSION}:{hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}"
+        return f"{self.label}:{hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}"
 
     def components(self) -> dict[str, Any]:
         """Component templates by name: what a month of each kind holds, and how it is kept."""
@@ -259,28 +284,29 @@ class Layout:
             "codec": "best_compression",  # 0.7 of the size, at no price that can be measured
             "refresh_interval": "30s",  # the publisher refreshes what it wrote itself
         }
-        kept = {f"{self.prefix}sitrep-v{VERSION}-settings": {"settings": settings}}
+        kept = {f"{self.prefix}sitrep-{self.label}-settings": {"settings": settings}}
         sort = {"sort.field": ["instant", "id"], "sort.order": ["asc", "asc"]}  # a window is read in this order
         analysis = {"analysis": _ANALYSIS}
         more: dict[str, Any] = {"stories": analysis, "prints": sort, "revisions": analysis}
         for kind, properties in MONTHLY.items():
-            kept[f"{self.prefix}{kind}-v{VERSION}-mappings"] = {
+            kept[f"{self.prefix}{kind}-{self.label}-mappings"] = {
                 "settings": more[kind],
-                "mappings": mapping(properties),
+                "mappings": mapping(properties, self.version),
             }
         return {name: {"template": template, "_meta": {"by": "sitrep"}} for name, template in kept.items()}
 
-    def templates(self) -> dict[str, Any]:
-        """Index templates by name."""
+    def templates(self, *, behind_alias: bool = True) -> dict[str, Any]:
+        """Index templates by name. `behind_alias`: whether an index that is made stands behind its alias at once."""
+        aliases: dict[str, Any] = {kind: {alias: {}} if behind_alias else {} for kind, alias in self.aliases.items()}
         monthly = {
-            f"{self.prefix}{kind}-v{VERSION}": {
+            self.template(kind): {
                 "index_patterns": [self.months(kind)],
                 "priority": 200,
                 "composed_of": [
-                    f"{self.prefix}sitrep-v{VERSION}-settings",
-                    f"{self.prefix}{kind}-v{VERSION}-mappings",
+                    f"{self.prefix}sitrep-{self.label}-settings",
+                    f"{self.prefix}{kind}-{self.label}-mappings",
                 ],
-                "template": {"aliases": {self.aliases[kind]: {}} if kind in SHOWN else {}},
+                "template": {"aliases": aliases.get(kind, {})},
                 "_meta": {"by": "sitrep"},
             }
             for kind in MONTHLY
@@ -289,7 +315,7 @@ class Layout:
             self.small(kind): {
                 "index_patterns": [self.small(kind)],
                 "priority": 200,
-                "template": {**self.small_index(kind), "aliases": {self.aliases[kind]: {}}},
+                "template": {**self.small_index(kind), "aliases": aliases[kind]},
                 "_meta": {"by": "sitrep"},
             }
             for kind in SHOWN
@@ -302,12 +328,12 @@ class Layout:
         analysis = {"analysis": _ANALYSIS} if kind == "quarantine" else {}
         return {
             "settings": {"number_of_shards": 1, **replicas, "refresh_interval": "30s", **analysis},
-            "mappings": mapping(_SMALL[kind]),
+            "mappings": mapping(_SMALL[kind], self.version),
         }
 
 
-def mapping(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {"dynamic": "strict", "_meta": {"schema": VERSION}, "properties": dict(properties)}
+def mapping(properties: Mapping[str, Any], version: int) -> dict[str, Any]:
+    return {"dynamic": "strict", "_meta": {"schema": version}, "properties": dict(properties)}
 
 
 def suffix(seconds: int) -> str:

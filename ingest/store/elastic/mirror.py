@@ -40,10 +40,17 @@ class _Heard:
 class ElasticMirror:
     """See `store.Mirror`. Raises StoreGone."""
 
-    def __init__(self, connect: Callable[[], Connection], layout: Layout) -> None:
+    def __init__(self, connect: Callable[[], Connection], layout: Callable[[], Layout]) -> None:
         self._connect = connect
-        self._runs = layout.small("runs")
-        self._quarantine = layout.small("quarantine")
+        self._layout = layout
+
+    @property
+    def _runs(self) -> str:
+        return self._layout().small("runs")
+
+    @property
+    def _quarantine(self) -> str:
+        return self._layout().small("quarantine")
 
     def reports(self, reports: Iterable[RunReport]) -> Mapping[str, str]:
         ordered = sorted(map(_without_tokens, reports), key=lambda report: (report.started, report.run))

@@ -31,6 +31,8 @@ from ingest.store.rows import seconds
 RENEW = 5.0  # seconds, of the 30 after which a lease is taken over
 ROUNDS = 5  # of conflicts, before somebody else's writing is called an error
 LOOKED_UP = 5000  # ids at once
+ANYWHERE = ("stories", "prints")  # under the id of a story, in one month or another
+SEARCHED = frozenset({"stories", "prints", "links", "revisions"})  # by the next decisions; the rest is read by id
 
 Key = tuple[str, str]  # kind, id
 
@@ -54,7 +56,7 @@ class Change(NamedTuple):
         """The story in whose month it lies."""
         if self.kind == "revisions" and self.document:
             return str(self.document["story"])
-        return self.id if self.kind == "prints" else None
+        return self.id if self.kind == "prints" and self.document else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ def changes(slice_: Slice) -> list[Change]:
     listed += [
         Change("links", documents.digest(link.a, link.b), documents.link_document(link)) for link in slice_.links
     ]
+    for id_, month in slice_.removed.items():
+        listed += [Change(kind, id_, None, partial=True) for kind in ANYWHERE]
+        listed.append(Change("closed", documents.digest("story", id_), {"month": month, "story": _plain(id_)}))
     if slice_.booking:
         booking = slice_.booking
         listed.append(Change("bookings", documents.digest(booking.file), documents.booking_document(booking)))
@@ -123,10 +128,10 @@ class Writer:
         `hold` is called between looking and writing, and raises where the lease is lost.
         """
         stories = [one for one in listed if one.kind == "stories"]
-        places = self.look_up(stories)
+        places = self._look_up(stories)
         beside = [one for one in self._placed(listed, stories, places) if one.kind != "stories"]
         beside += self._forgotten(stories, beside, places)
-        places |= self._look_up_small(beside)
+        places |= self._look_up(beside)
         hold()
         refused = self._carry_out([one for one in stories if not one.partial], places, hold)
         if not refused:
@@ -138,10 +143,17 @@ class Writer:
         return {ident: why for (_, ident), why in refused.items()}
 
     # looking -----------------------------------------------------------------------------------------------------
-    def look_up(self, listed: Sequence[Change]) -> dict[Key, Place]:
-        """Where these stories stand, in whichever month."""
+    def _look_up(self, listed: Sequence[Change]) -> dict[Key, Place]:
+        """Where these documents stand. Of a story, and of a fingerprint that goes, nobody knows the month."""
+        anywhere = {kind: [one.id for one in listed if one.kind == kind and _is_anywhere(one)] for kind in ANYWHERE}
+        places = self._look_up_small([one for one in listed if not _is_anywhere(one)])
+        for kind, ids in anywhere.items():
+            places |= self._look_everywhere(kind, ids)
+        return places
+
+    def _look_everywhere(self, kind: str, ids: Sequence[str]) -> dict[Key, Place]:
+        """Where these stand, in whichever month."""
         places: dict[Key, Place] = {}
-        ids = [one.id for one in listed]
         for start in range(0, len(ids), LOOKED_UP):
             body = {
                 "query": {"ids": {"values": ids[start : start + LOOKED_UP]}},
@@ -151,15 +163,15 @@ class Writer:
                 "track_total_hits": False,
                 "sort": ["_doc"],
             }
-            for hit in self._connection.search(self._layout.months("stories"), body)["hits"]["hits"]:
-                places["stories", hit["_id"]] = Place(hit["_index"], hit["_seq_no"], hit["_primary_term"])
+            for hit in self._connection.search(self._layout.months(kind), body)["hits"]["hits"]:
+                places[kind, hit["_id"]] = Place(hit["_index"], hit["_seq_no"], hit["_primary_term"])
         return places
 
     def _placed(self, listed: Sequence[Change], stories: Sequence[Change], places: Mapping[Key, Place]) -> list[Change]:
         """The changes with what lies beside a story in its month; what is of no story is left out."""
         months = {one.id: one.month for one in stories if not one.partial}
-        strangers = [one for one in listed if one.beside and one.beside not in months]
-        found = {**places, **self.look_up(strangers)}
+        strangers = [one.beside for one in listed if one.beside and one.beside not in months]
+        found = {**places, **self._look_everywhere("stories", strangers)}
         months |= {ident: self._layout.suffix(place.index) for (_, ident), place in found.items()}
         return [
             one._replace(month=months[one.beside]) if one.beside else one
@@ -170,8 +182,9 @@ class Writer:
     def _forgotten(
         self, stories: Sequence[Change], beside: Sequence[Change], places: Mapping[Key, Place]
     ) -> list[Change]:
-        """The revisions that these stories had and have no longer, since a richer text came, to be deleted."""
-        known = [one.id for one in stories if not one.partial and one.key in places]
+        """The revisions that these stories had and have no longer, since a richer text came or the story goes, to be
+        deleted."""
+        known = [one.id for one in stories if not one.document or (not one.partial and one.key in places)]
         kept = {one.id for one in beside if one.kind == "revisions"}
         found: list[Change] = []
         for start in range(0, len(known), LOOKED_UP):
@@ -214,9 +227,8 @@ class Writer:
             if not listed:
                 return refused
             hold()  # raises where somebody took over; else somebody who knows no lease wrote there
-            self.refresh([self._layout.months("stories")])
-            places = self.look_up([one for one in listed if one.kind == "stories"])
-            places |= self._look_up_small([one for one in listed if one.kind != "stories"])
+            self.refresh(map(self._layout.months, layout.MONTHLY))
+            places = self._look_up(listed)
         return self._connection.gone("somebody else keeps changing the same documents.", "Who writes there?")
 
     def _actions(
@@ -286,7 +298,7 @@ class Writer:
     def _check_month(self, index: str, *, fresh: bool) -> None:
         answer = self._connection.request("GET", f"/{quote(index)}/_mapping").body
         meta = answer[index]["mappings"].get("_meta", {})
-        if meta.get("schema") != layout.VERSION:
+        if meta.get("schema") != self._layout.version:
             if fresh:
                 self._connection.request("DELETE", f"/{quote(index)}", allow=(404,))
             advice = "Run `sitrep store setup`, which puts them there."
@@ -294,11 +306,20 @@ class Writer:
 
     def _refresh(self, stories: Iterable[Change], beside: Iterable[Change], places: Mapping[Key, Place]) -> None:
         """Make what was written visible to the searches of the next decisions; keys and bookings are read by id."""
-        indices = {self._index(one) for one in beside if one.kind in ("prints", "links", "revisions")}
-        for one in stories:
-            if one.kind == "stories" and (one.key in places or not one.partial):
+        indices = set()
+        for one in (*(one for one in stories if one.kind == "stories"), *beside):
+            if one.kind in SEARCHED and (one.key in places or not one.partial):
                 indices.add(places[one.key].index if one.key in places else self._index(one))
         self.refresh(indices)
+
+    def forget_empty_months(self) -> None:
+        patterns = [self._layout.months(kind) for kind in layout.MONTHLY]
+        self.refresh(patterns)
+        for pattern in patterns:
+            for index, number in self._connection.counts(pattern).items():
+                if not number:
+                    self._connection.request("DELETE", f"/{quote(index)}", allow=(403, 404))
+                    self._months.discard(index)
 
     def refresh(self, indices: Iterable[str]) -> None:
         by_length: dict[int, list[str]] = defaultdict(list)
@@ -306,6 +327,10 @@ class Writer:
             by_length[number // 50].append(index)
         for some in by_length.values():
             self._connection.request("POST", f"/{','.join(map(quote, some))}/_refresh", ignore_unavailable="true")
+
+
+def _is_anywhere(one: Change) -> bool:
+    return one.kind == "stories" or (one.kind == "prints" and one.document is None)
 
 
 def _with_words(one: Change) -> documents.Document:
