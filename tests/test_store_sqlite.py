@@ -357,18 +357,18 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
 
 
 def made_older(path: Path) -> apsw.Connection:
-    """A store as version 3 left it, without fingerprints."""
+    """A store as version 4 left it, without fingerprints."""
     connection = apsw.Connection(str(path))
     connection.execute("""
         DROP TABLE fingerprints;
         CREATE TABLE fingerprints (nr INTEGER PRIMARY KEY REFERENCES stories, numbers TEXT, shingles BLOB NOT NULL);
         ALTER TABLE links DROP COLUMN kinship;
-        UPDATE meta SET value = 3 WHERE key = 'schema';
+        UPDATE meta SET value = 4 WHERE key = 'schema';
     """)
     return connection
 
 
-def test_a_store_of_version_3_keeps_its_fingerprints_and_links(path: Path) -> None:
+def test_a_store_of_version_4_keeps_its_fingerprints_and_links(path: Path) -> None:
     store = SqliteStore(path)
     told = story("a", published="2022-05-24T09:30:00Z")
     write(store, told, links=[Link("id-a", "id-b", 0.75, 1.5)])
@@ -390,7 +390,7 @@ def test_a_store_of_the_first_version_knows_the_statuses_of_its_evidence_too(pat
     write(store, story("a", tags=tags("aid")), story("b"))
     store.close()
     connection = made_older(path)
-    old = "DROP TABLE story_proofs; DROP TABLE removed; DROP TABLE closed_months"
+    old = "DROP INDEX stories_by_number; DROP TABLE story_proofs; DROP TABLE removed; DROP TABLE closed_months"
     connection.execute(f"{old}; UPDATE meta SET value = 1 WHERE key = 'schema'")
     connection.close()
     store = SqliteStore(path)

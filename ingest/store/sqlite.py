@@ -340,15 +340,15 @@ class SqliteStore(Store):
         with self._reading() as connection:
             if by in ("status", "rule"):
                 proofs, values = _proofs(query, leaving=by)
-                sql = _counting_proofs(by, proofs, where.selecting)
+                sql = _counting_proofs(by, proofs, where)
                 return dict(connection.execute(sql, (*values, *where.values)))
-            return dict(connection.execute(_counting(by, where.selecting), where.values))
+            return dict(connection.execute(_counting(by, where), where.values))
 
     def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:
         where = _Where(query, typed.read(query.text))
         counted: dict[str, dict[str, int]] = {}
         with self._reading() as connection:
-            for name, day, stories in connection.execute(_by_day(by, where.selecting), where.values):
+            for name, day, stories in connection.execute(_by_day(by, where), where.values):
                 counted.setdefault(name, {})[day] = stories
         return counted
 
@@ -388,18 +388,24 @@ class _Where:
             self.values += (required,)
         if asked.hopeless:
             self._add("0")
-        for clause in asked.excluded:
-            self._add("s.nr NOT IN (SELECT rowid FROM words WHERE words MATCH ?)", _matched(clause))
+        if asked.excluded:
+            excluded = " OR ".join(map(_matched, asked.excluded))
+            self._add("s.nr NOT IN (SELECT rowid FROM words WHERE words MATCH ?)", excluded)
         self._filter(query)
         rest = " AND ".join(self._conditions) or "1"
         self.score = _RANK if required else "0.0"
         self.order = _order(query.order, ranked=bool(required))
         self.selecting = f"s.nr IN (SELECT rowid FROM words WHERE words MATCH ?) AND {rest}" if required else rest
+        self.everything = not required and rest == "1"
+        # Stories that are looked up one by one are read from the narrow index: of a word that 90,000 stories hold, five
+        # times as fast as from the table.
+        by_number = required or query.topics or query.statuses or query.rules
+        self.stories = "stories s INDEXED BY stories_by_number" if by_number else "stories s"
         # CROSS: the words are looked up once, never again for each story of a filter
         joined = (
-            "words CROSS JOIN stories s ON s.nr = words.rowid WHERE words MATCH ? AND"
+            f"words CROSS JOIN {self.stories} ON s.nr = words.rowid WHERE words MATCH ? AND"
             if required
-            else "stories s WHERE"
+            else f"{self.stories} WHERE"
         )
         self.matching = f"FROM {joined} {rest}"
 
@@ -473,7 +479,7 @@ def _streamed(connection: apsw.Connection, where: _Where) -> Iterator[Story]:
     """Stories by id. Only their numbers are sorted where no index gives the order: texts would fill the memory."""
     with sqlite_file.transaction(connection, "DEFERRED"):
         for number in connection.execute(
-            f"SELECT s.nr FROM stories s WHERE {where.selecting} ORDER BY s.id", where.values
+            f"SELECT s.nr FROM {where.stories} WHERE {where.selecting} ORDER BY s.id", where.values
         ):
             for row in connection.execute(f"SELECT {_STORY} FROM stories s WHERE s.nr = ?", number):
                 yield rows.unpack(row)
@@ -506,35 +512,47 @@ def _hit(story: Story, score: float | None, sizes: Sequence[int], asked: typed.T
     return Hit(story, -score if score else 0.0, shown.text, shown.marks, stories - 1, outlets)
 
 
-def _counting(by: str, where: str) -> str:
+def _counting(by: str, where: _Where) -> str:
     """The SQL that counts by something. Raises ValueError for what the port does not name."""
+    stories = f"{where.stories} WHERE {where.selecting}"
     if by == "day":
         day = "CASE WHEN s.dated THEN date(s.instant, 'unixepoch') ELSE '' END"
-        return f"SELECT {day} AS day, count(*) FROM stories s WHERE {where} GROUP BY day ORDER BY day"
+        return f"SELECT {day} AS day, count(*) FROM {stories} GROUP BY day ORDER BY day"
     most = "GROUP BY name ORDER BY stories DESC, name"
     if by in ("source", "language"):
-        return f"SELECT coalesce(s.{by}, '') AS name, count(*) AS stories FROM stories s WHERE {where} {most}"
+        return f"SELECT coalesce(s.{by}, '') AS name, count(*) AS stories FROM {stories} {most}"
     if by in ("topic", "main_topic"):
-        topics = f"story_topics t ON t.nr = s.nr WHERE {where} AND {'t.main' if by == 'main_topic' else 1}"
-        return f"SELECT t.topic AS name, count(*) AS stories FROM stories s JOIN {topics} {most}"
+        which = "t.main" if by == "main_topic" else "1"
+        topics = f"{_topics(where)} AND {which}"
+        return f"SELECT t.topic AS name, count(*) AS stories FROM {topics} {most}"
     raise ValueError(f"cannot count by {by!r}")
 
 
-def _counting_proofs(by: str, which: str, where: str) -> str:
+def _topics(where: _Where) -> str:
+    """Topics t of the stories."""
+    if where.everything:
+        return "story_topics t WHERE 1"
+    return f"{where.stories} JOIN story_topics t ON t.nr = s.nr WHERE {where.selecting}"
+
+
+def _counting_proofs(by: str, which: str, where: _Where) -> str:
     """Stories by the statuses or the rules of their evidence."""
-    proofs = f"stories s JOIN story_proofs p ON p.nr = s.nr AND {which} WHERE {where}"
-    counted = f"SELECT p.{by} AS name, count(DISTINCT s.nr) AS stories FROM {proofs}"
+    joined = f"{where.stories} JOIN story_proofs p ON p.nr = s.nr AND {which} WHERE {where.selecting}"
+    proofs = "story_proofs p WHERE 1" if where.everything else joined
+    counted = f"SELECT p.{by} AS name, count(DISTINCT p.nr) AS stories FROM {proofs}"
     return f"{counted} GROUP BY name ORDER BY stories DESC, name"
 
 
-def _by_day(by: str, where: str) -> str:
+def _by_day(by: str, where: _Where) -> str:
     """Stories by a name and their day. Raises ValueError for what the port does not name."""
-    dated = f"{where} AND s.dated"
     match by:
+        case "topic" if where.everything:
+            name = "t.topic"
+            source = "story_topics t CROSS JOIN stories s INDEXED BY stories_by_number ON s.nr = t.nr WHERE s.dated"
         case "topic":
-            name, source = "t.topic", f"stories s JOIN story_topics t ON t.nr = s.nr WHERE {dated}"
+            name, source = "t.topic", f"{_topics(where)} AND s.dated"
         case "source":
-            name, source = "coalesce(s.source, '')", f"stories s WHERE {dated}"
+            name, source = "coalesce(s.source, '')", f"{where.stories} WHERE {where.selecting} AND s.dated"
         case _:
             raise ValueError(f"cannot count days by {by!r}")
     day = "date(s.instant, 'unixepoch')"

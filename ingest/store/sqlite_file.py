@@ -14,7 +14,7 @@ import apsw
 
 from ingest.errors import StoreGone
 
-SCHEMA = 4
+SCHEMA = 5
 # Says that a file is ours ("stry"), so that another program's database is not filled with our tables.
 APPLICATION = 0x73747279
 # A writer waits this long for another one's transaction; a slice takes about a second.
@@ -63,7 +63,13 @@ CREATE TABLE story_proofs (        -- what evidence there is
 ) WITHOUT ROWID;
 CREATE INDEX proofs_of_story ON story_proofs (nr);
 """
-_TABLES += _PROOFS
+# For readers who look up many stories one by one: all that is counted and sorted by, in the order of numbers.
+_NARROW = """
+CREATE INDEX stories_by_number ON stories (nr, instant, id, dated, lead, cluster, source, language);
+DROP INDEX IF EXISTS topics_of_story;
+CREATE INDEX topics_of_story ON story_topics (nr, topic, main);
+"""
+_TABLES += _PROOFS + _NARROW
 _TABLES += """
 CREATE VIRTUAL TABLE words USING fts5 (
     title, text, forms,
@@ -142,7 +148,8 @@ def _order_fingerprints(connection: apsw.Connection) -> None:
 MIGRATIONS: dict[int, Callable[[apsw.Connection], object]] = {
     1: _add_proofs,
     2: lambda connection: connection.execute(_CLOSED),
-    3: _order_fingerprints,
+    3: lambda connection: connection.execute(_NARROW),
+    4: _order_fingerprints,
 }
 
 
