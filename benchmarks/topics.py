@@ -2,11 +2,12 @@
 
     python benchmarks/topics.py
 
-The stories are the 342 of ../shared/eval/topics/dev.jsonl, which only the developers have. They are parted in two by id
-with a fixed seed: the rules were written with sight of half A; of half B only the figures were looked at. Keywords are
-broad ones. The learned model is tf-idf with logistic regression (scikit-learn, in a throwaway environment by uv), one
-for each topic, each story judged by models that did not see it (five folds). Speed is that of judging warmed up, on one
-core: ours finds the sentences that prove it, the model gives a number.
+The stories are the 342 of ../shared/eval/topics/dev.jsonl, which only the developers have. They are parted in two by
+id with a fixed seed: the rules were written with sight of half A until they reached macro-F1 .81 on half B, whose
+errors were read only then; of stories that nobody has seen expect that figure, not today's. Keywords are broad ones.
+The learned model is tf-idf with logistic regression (scikit-learn, in a throwaway environment by uv), one for each
+topic, each story judged by a model and a threshold that did not see it (five folds). Speed is that of judging warmed
+up, on one core: ours finds the sentences that prove it, the model gives a number.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ MODEL = """
     import json, sys, time
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import KFold
+    from sklearn.metrics import f1_score
+    from sklearn.model_selection import KFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     stories = [json.loads(line) for line in open(sys.argv[1])]
     texts = [f"{one['title'] or ''} {one['text']}" for one in stories]
@@ -49,12 +51,15 @@ MODEL = """
         for seen, held in KFold(5, shuffle=True, random_state=0).split(texts):
             words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
             model = make_pipeline(words, LogisticRegression(C=10, class_weight="balanced", max_iter=1000))
-            model.fit([texts[n] for n in seen], [labels[n] for n in seen])
+            known, right = [texts[n] for n in seen], [labels[n] for n in seen]
+            inner = cross_val_predict(model, known, right, cv=3, method="decision_function")
+            least = max(sorted(inner), key=lambda bound: f1_score(right, inner >= bound))
+            model.fit(known, right)
             started = time.process_time()
-            judged = model.predict([texts[n] for n in held])
+            judged = model.decision_function([texts[n] for n in held])
             seconds += time.process_time() - started
-            for n, yes in zip(held, judged):
-                if yes:
+            for n, value in zip(held, judged):
+                if value >= least:
                     found[stories[n]["id"]].append(topic)
     print(json.dumps([seconds, found]))
 """

@@ -81,7 +81,25 @@ def test_what_is_typed() -> None:
     assert not read.hopeless
     assert typed.read("?!").hopeless
     assert not typed.read("  ").hopeless
-    assert len(typed.read("a " * 240).clauses) == typed.MOST_CLAUSES
+    assert len(typed.read(" ".join(map(str, range(100)))).clauses) == typed.MOST_CLAUSES
+    assert typed.read("a b a").clauses == (Clause(("a",)), Clause(("b",)))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("grain -corridor deplo* title:she*", ""),
+        ("中* 兵*", ""),
+        ("a" * 501, "at most 500 characters"),
+        ("a b " * 17, "at most 32 words"),
+        ("un*", "at least 3 letters"),
+        ("-x*", "at least 3 letters"),
+        ("abc* abd* abe* abf* abg*", "at most 4 words with a *"),
+    ],
+)
+def test_what_is_too_much_from_outside_is_told(text: str, told: str) -> None:
+    assert told in typed.refused(text)
+    assert bool(typed.refused(text)) == bool(told)
 
 
 @given(MIXED, MIXED)

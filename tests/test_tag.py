@@ -440,14 +440,15 @@ def test_speed(rules: tag.Rules) -> None:
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the gold set is on the developers' machines only")
 def test_the_gold_set_of_development(rules: tag.Rules) -> None:
-    """Measured: macro-F1 .74, 1 alarm on 43 traps. Broad keywords: .51, 31 of 40 on the half that is held back."""
+    """Measured: macro-F1 .88, no alarm on 43 traps. Broad keywords: .57, 14 of 43 (`make bench`)."""
     gold = [json.loads(line) for line in (SHARED / "topics" / "dev.jsonl").read_text("utf-8").splitlines()]
     found: dict[str, Tags] = {}
     for item in gold:
         tags = tag.tag(rules, item["title"], item["text"], item["lang"])
         found[item["id"]] = proved(tags, item["title"], item["text"])
     scores = [_f1(gold, found, topic) for topic in rules.topics]
-    assert sum(scores) / len(scores) > 0.70
+    assert sum(scores) / len(scores) > 0.80
+    assert min(scores) > 0.75
     assert sum(bool(found[item["id"]].topics) for item in gold if item.get("hard") == "trap") <= 3
 
 

@@ -140,6 +140,9 @@ def test_pages_of_hits_follow_each_other(both: TestClient) -> None:
 TOO_MUCH = {
     "q=" + "a" * 501: "at most 500 characters",
     "q=" + "a+" * 33: "at most 32 words",
+    "q=a*": "at least 3 letters before a *",
+    "q=air+-ka*": "at least 3 letters before a *",
+    "q=gun*+tan*+shi*+bom*+mis*": "at most 4 words with a *",
     "page=501": "Only the first 10,000 hits",
     "page=" + "9" * 30: "Only the first 10,000 hits",
     "page=0": "a whole number from 1 on",

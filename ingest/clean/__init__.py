@@ -17,7 +17,7 @@ from difflib import SequenceMatcher
 
 from ingest import words
 from ingest.clean import body as bodies
-from ingest.clean import languages, markup, metadata
+from ingest.clean import fragments, languages, markup, metadata, statements
 from ingest.models import Cleaned
 
 TEXT_LENGTH = 1_000_000  # code points of a story's text; a novel has as many
@@ -31,12 +31,10 @@ def page(body: bytes, *, url: str | None, charset: str | None, captured: datetim
     `text` is in paragraphs with an empty line between them, "" where there is no story; it does not begin with the
     title. `published_from` begins with "page" or "url".
     """
-    source = markup.decode(body, charset)
-    tree = markup.parse(source)
-    if tree is None:
-        return Cleaned(text="")
-    found = metadata.read(tree, url=url, captured=captured)
-    text = _text(bodies.story(tree, source, found.body))
+    parsed = markup.parse(markup.decode(body, charset))
+    found = metadata.read(statements.read(parsed), url=url, captured=captured)
+    story = bodies.story(parsed, data=found.body, descriptions=found.standfirst)
+    text = _text(story.paragraphs)
     return Cleaned(
         text=without_title(text, found.title),
         title=found.title,
@@ -54,7 +52,7 @@ def fragment(html: str, *, url: str | None = None) -> Cleaned:  # noqa: ARG001 -
 
     `title` is None: a feed states it elsewhere.
     """
-    text = _text(bodies.of_fragment(words.sane(html, 2 * TEXT_LENGTH)))
+    text = _text(fragments.of_fragment(words.sane(html, 2 * TEXT_LENGTH)))
     return Cleaned(text=text, language=language(text))
 
 

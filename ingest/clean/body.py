@@ -1,150 +1,237 @@
-"""The story's own paragraphs, out of all that stands on a page or in a feed's entry."""
+"""The story's own paragraphs, out of all that stands on a page."""
 
 from __future__ import annotations
 
 import html as entities
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import trafilatura
-from bs4 import CData, NavigableString, Tag
-from lxml import html
 
-from ingest.clean import markup
+from ingest.clean import blocks as reading
+from ingest.clean import container, fragments, markup
+from ingest.clean.blocks import HEADINGS, Block, Element
+from ingest.clean.container import DENSITY, ends, is_dense, width
+from ingest.clean.furniture import ONWARD, OWN, STANDFIRST, reserves_rights
 
-# trafilatura copies a page five times and looks at each element often: 1 ms for 100 elements. What has more elements
-# than any page measured (25,000), or is nested deeper, is read by paragraphs alone.
-_MOST_ELEMENTS = 50_000
-_LONGEST = 8_000_000  # characters; each copy costs as much memory again
+# Less than this (in letters of an alphabet) is a teaser, a caption or a consent notice: then trafilatura is asked, and
+# what the page carries as data is looked at.
+_LITTLE = 150
+_BETTER = 1.3
+_LONGEST = 2_000_000  # characters of a page that trafilatura is asked about: it takes 1 ms for 100 elements
 
-# Less than this is a teaser, a caption or a consent notice; then what else the page holds is looked at.
-_LITTLE = 200
-_BETTER = 1.5
-
-_CHROME = frozenset(("nav", "aside", "footer", "form", "figure", "menu", "dialog", "header"))
-_PARAGRAPHS = frozenset(("p", "blockquote", "li", "h2", "h3", "h4", "pre"))
+_TEXT = frozenset(("p", "li", "dd", "dt", "blockquote", "pre", "td", "th"))
 
 
-def story(tree: markup.Tree, source: str, data: str | None) -> list[str]:
-    """The paragraphs of a page's story. `source` is the page itself; `data` is the story's text as the page's data
-    states it."""
-    if not tree.whole:
-        return _of_soup(source)
-    heavy = tree.deep or len(source) > _LONGEST or tree.root.xpath("count(//*)") > _MOST_ELEMENTS
-    found = [] if heavy else _extracted(tree.root)
-    if _length(found) >= _LITTLE:
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The paragraphs of a story. `by` is what found them: "blocks", "trafilatura", "data" or, for a page that is nested
+    too deeply for a tree, "paragraphs"; `blocks` are those of the page with the reason for which each was kept or
+    dropped."""
+
+    paragraphs: list[str]
+    by: str = "blocks"
+    blocks: tuple[Block, ...] = ()
+
+
+def story(page: markup.Page, *, data: str | None, descriptions: Sequence[str] = ()) -> Story:
+    """The story of a page. `data` is its text as the page's data states it, `descriptions` what the page says of it in
+    a sentence."""
+    if not page.whole:
+        return Story(fragments.of_soup(page.text()), "paragraphs")
+    found = Story([])
+    body = page.tree.body
+    if body is not None:
+        elements, blocks = reading.read(body)
+        _choose(elements, blocks, descriptions)
+        found = Story([block.text for block in blocks if block.kept], "blocks", tuple(blocks))
+    if _width(found.paragraphs) >= _LITTLE:
         return found
-    best = max((_of_data(data or ""), _of_container(tree.root)), key=_length)
-    return best if _length(best) > _BETTER * _length(found) else found
+    others = [Story(_of_data(data or ""), "data", found.blocks)]
+    if len(page.source) <= _LONGEST:
+        others.append(Story(_extracted(page), "trafilatura", found.blocks))
+    best = max(others, key=lambda other: _width(other.paragraphs))
+    return best if _width(best.paragraphs) > _BETTER * _width(found.paragraphs) else found
 
 
-def _length(paragraphs: Iterable[str]) -> int:
-    return sum(map(len, paragraphs))
+def _width(paragraphs: Iterable[str]) -> float:
+    return sum(map(width, paragraphs))
 
 
-def _extracted(root: html.HtmlElement) -> list[str]:
-    """trafilatura's reading. Of its settings, precision with tables measures best on all three sets of news pages."""
+def _extracted(page: markup.Page) -> list[str]:
+    """trafilatura's reading; of its settings, precision measures best on news."""
     markup.hush()
     try:
-        text: Any = trafilatura.extract(root, favor_precision=True, include_comments=False, include_tables=True)
-    except Exception:  # noqa: BLE001 - it has no contract; what it cannot read is read by paragraphs
+        text: Any = trafilatura.extract(page.text(), favor_precision=True, include_comments=False)
+    except Exception:  # noqa: BLE001 - it has no contract; what it cannot read is read by blocks alone
         return []
     return [line for line in (" ".join(line.split()) for line in (text or "").split("\n")) if line]
 
 
 def _of_data(data: str) -> list[str]:
-    return of_fragment(entities.unescape(data) if "&lt;" in data else data)
+    return fragments.of_fragment(entities.unescape(data) if "&lt;" in data else data)
 
 
-def _of_container(root: html.HtmlElement) -> list[str]:
-    """The paragraphs of the article, else of the main part of the page."""
-    for name in ("article", "main"):
-        containers = list(root.iter(name))[:20]
-        found = max((_prose(container) for container in containers), key=_length, default=[])
-        if _length(found) >= _LITTLE:
-            return found
-    return _prose(root)
+# ---- choosing
 
 
-def _prose(container: html.HtmlElement) -> list[str]:
-    return [text for tag, text in markup.paragraphs(container, leave=_CHROME) if tag in _PARAGRAPHS]
+def _choose(elements: list[Element], blocks: list[Block], descriptions: Sequence[str]) -> None:
+    """Mark the blocks that are the story."""
+    if not blocks:
+        return
+    prose = container.weigh(elements, blocks)
+    core = container.find(elements, blocks)
+    inside = [False] * len(elements)
+    for index, element in enumerate(elements):
+        inside[index] = index == core or (element.up >= 0 and inside[element.up])
+    first = next((number for number, block in enumerate(blocks) if inside[block.element]), len(blocks))
+    chosen = [block for block in blocks if inside[block.element]]
+    for block in chosen:
+        why = _against(block, elements[block.element])
+        block.kept, block.why = why is None, why or "in the story's element"
+    _drop_lists_of_links(elements, chosen)
+    _drop_what_follows(chosen)
+    if prose:
+        _trim(chosen)
+    _drop_headings_of_nothing(chosen)
+    _add_standfirst(elements, blocks[:first], chosen, descriptions)
 
 
-# ---- fragments
-
-# A tag that HTML has, its attributes with values: "a <b and c> d" holds none.
-_A_TAG = re.compile(
-    r"</?(?:a|abbr|article|b|big|blockquote|body|br|center|cite|code|dd|del|div|dl|dt|em|figure|font|h[1-6]|head|hr|html|i"
-    r"|iframe|img|ins|kbd|li|link|mark|meta|noscript|object|ol|p|picture|pre|q|s|script|section|small|span|strike|strong"
-    r"|style|sub|sup|svg|table|tbody|td|th|time|tr|tt|u|ul|video)(?:\s+[\w:-]+\s*=[^<>]*|\s*/?)>",
-    re.I,
-)
-# Lines that only lead on, by language, as regular expressions.
-_MORE = (
-    r"read (?:more|on|the (?:full|rest|whole|original)[^.]{0,60})",
-    r"continue reading[^\n]{0,200}|keep reading|full (?:story|article)|more",
-    r"view (?:the )?(?:original|full) [^.]{0,60}|click here[^.]{0,60}",
-    r"weiterlesen[^.]{0,100}|mehr(?: lesen| dazu)?",
-    r"lire (?:la suite|plus|l['’]article)[^.]{0,100}",
-    r"leer más|seguir leyendo|leggi (?:tutto|di più)|ler mais",
-    r"читать (?:далее|дальше|полностью)|подробнее",
-    r"читати (?:далі|більше|повністю)|детальніше",
-    r"lees (?:meer|verder)|czytaj (?:więcej|dalej)",
-)
-_FURNITURE = re.compile(
-    rf"""\W*(?: {"|".join(_MORE).replace(" ", "[ ]")}
-        | the[ ]post[ ].{{0,400}}[ ](?:appeared[ ]first|first[ ]appeared)[ ]on[ ].{{0,200}}
-        | (?:this[ ])?(?:article|story)[ ].{{0,300}}(?:appeared[ ]first|first[ ]appeared)[ ](?:on|at)[ ].{{0,200}}
-        | (?:share|tweet|email|print|pin[ ]it|comments?|permalink|submitted[ ]by[ ].{{0,60}}|\d+[ ]comments?)
-        | (?:share|teilen|поделиться|поширити)[ ](?:this|it|on|via|auf|в|у)[ ].{{0,60}}
-        | (?:share[ ]on[ ])?(?:facebook|twitter|x|whatsapp|telegram|linkedin|reddit|email|vk|viber)
-    )\W*""",
-    re.I | re.VERBOSE,
-)
+def _against(block: Block, element: Element) -> str | None:
+    """What speaks against a block that stands in the story's element."""
+    text, length = block.text, len(block.text)
+    links = block.linked / length
+    if element.reason:
+        return element.reason
+    if block.tag == "h1":
+        return "title"
+    if block.tag in HEADINGS:
+        return "heading in a link" if links > 0.6 else None
+    if links > 0.6 and not (links < 0.85 and length > 100 and block.tag == "p" and ends(text)):
+        return "links"
+    if block.tag in ("td", "th") and not block.weight:
+        return "cell without a sentence"
+    if length < 700 and reserves_rights(text):
+        return "rights"
+    if length < 250 and OWN.match(text):
+        return "leads on or credits"
+    if block.tag not in _TEXT and length < 50 and not ends(text):
+        return "short, no sentence"
+    return None
 
 
-def of_fragment(text: str) -> list[str]:
-    """The paragraphs of HTML inside a feed. Text that is no HTML keeps its `<` and `&`."""
-    if _A_TAG.search(text):
-        found = _of_soup(text)
-    else:
-        found = [" ".join(part.split()) for part in re.split(r"\n\s*\n", entities.unescape(text))]
-    return [part for part in found if part and not (len(part) < 700 and _FURNITURE.fullmatch(part))]
+def _drop(block: Block, why: str) -> None:
+    if block.kept:
+        block.kept, block.why = False, why
 
 
-def _of_soup(source: str) -> list[str]:
-    """All paragraphs of a document by BeautifulSoup: linear, without recursion, at any depth."""
-    soup = markup.soup(source)
-    words: list[str] = []
-    found: list[str] = []
-
-    def end() -> None:
-        if paragraph := " ".join("".join(words).split()):
-            found.append(paragraph)
-        words.clear()
-
-    open_tags: list[tuple[str, Iterator[Any]]] = [("", iter(soup.contents))]
-    while open_tags:
-        tag, children = open_tags[-1]
-        child = next(children, None)
-        if child is None:
-            open_tags.pop()
-            end() if tag in markup.BLOCKS else words.append(" " if tag in ("td", "th") else "")
-        elif isinstance(child, Tag):
-            if child.name in markup.BLOCKS:
-                end()
-            if child.name not in markup.SILENT and not _is_more(child):
-                open_tags.append((child.name, iter(child.contents)))
-        elif type(child) in (NavigableString, CData):
-            words.append(child)
-    end()
-    return found
+def _drop_lists_of_links(elements: list[Element], chosen: list[Block]) -> None:
+    lists: dict[int, list[Block]] = {}
+    for block in chosen:
+        index = block.element
+        for _ in range(4):  # an item's text stands in it, or at most two elements below
+            if elements[index].tag in ("ul", "ol"):
+                lists.setdefault(index, []).append(block)
+                break
+            index = max(elements[index].up, 0)
+    for items in lists.values():
+        if sum(item.linked for item in items) > 0.4 * sum(len(item.text) for item in items):
+            for item in items:
+                _drop(item, "list of links")
 
 
-def _is_more(tag: Tag) -> bool:
-    """A link that only leads on: "Read more", "Share on …"."""
-    if tag.name != "a" or len(tag.contents) > 5:
-        return False
-    text = " ".join(child.get_text() for child in tag.contents)
-    return len(text) < 200 and _FURNITURE.fullmatch(text) is not None
+def _drop_what_follows(chosen: list[Block]) -> None:
+    """Drop what stands under a heading like "Related" at the end; one in the middle only goes itself."""
+    left = whole = sum(block.weight for block in chosen if block.kept)
+    for number, (block, following) in enumerate(pairwise([*chosen, None]), start=1):
+        assert block is not None
+        left -= block.weight if block.kept else 0.0
+        if not block.kept or len(block.text) >= 60 or not ONWARD.match(block.text):
+            continue
+        leads = following is not None and (following.linked > 0.5 * len(following.text) or not following.kept)
+        if block.tag not in HEADINGS and not (leads and block.tag in ("p", "div")):
+            continue
+        _drop(block, "leads on")
+        if left < 0.25 * whole:
+            for after in chosen[number:]:
+                _drop(after, f"after “{block.text[:30]}”")
+            return
+
+
+def _trim(chosen: list[Block]) -> None:
+    """Drop short lines that are no sentences before the first and behind the last prose."""
+    for block in chosen:
+        if block.kept and block.weight:
+            break
+        if block.tag not in HEADINGS and _is_scrap(block, 80):
+            _drop(block, "before the first sentence")
+    for block in reversed(chosen):
+        if not block.kept:
+            continue
+        if block.weight or not _is_scrap(block, 40 if block.tag == "p" else 80):
+            break
+        _drop(block, "behind the last sentence")
+
+
+def _is_scrap(block: Block, length: int) -> bool:
+    return len(block.text) < length / (DENSITY if is_dense(block.text) else 1) and not ends(block.text)
+
+
+def _drop_headings_of_nothing(chosen: list[Block]) -> None:
+    followed = False
+    for block in reversed(chosen):
+        if not block.kept:
+            continue
+        if block.tag in HEADINGS:
+            if not followed:
+                _drop(block, "heading of nothing")
+            followed = False
+        else:
+            followed = True
+
+
+_MOST_STANDFIRSTS = 3
+
+
+def _add_standfirst(
+    elements: list[Element], before: list[Block], chosen: list[Block], descriptions: Sequence[str]
+) -> None:
+    """Keep the standfirst and the lead: sentences between the title and the story's element. A block that is no
+    paragraph must be named so, or say what the page's description says."""
+    told = {_folded(block.text)[:60] for block in [block for block in chosen if block.kept][:8]}
+    if not told:
+        return
+    titles = [number for number, block in enumerate(before) if block.tag == "h1"]
+    titles = [number for number in titles if len(before[number].text) >= 25] or titles
+    said = [folded for text in descriptions if len(folded := _folded(text)) > 30]
+    left = _MOST_STANDFIRSTS
+    for block in before[titles[-1] + 1 if titles else max(0, len(before) - 15) :]:
+        text = _folded(block.text)
+        if not (30 <= len(block.text) <= 1000 and left) or block.linked > 0.3 * len(block.text) or text[:60] in told:
+            continue
+        repeats = any(text.startswith(one[:50]) or one.startswith(text[:50]) for one in said)
+        reason = elements[block.element].reason
+        if (reason and not (repeats and "teaser" in reason)) or OWN.match(block.text):
+            continue
+        heading = block.tag in ("h2", "h3") and len(block.text) >= 50 and not block.linked
+        lead = bool(titles) and ((block.tag == "p" and block.weight > 0) or heading)
+        if repeats or lead or STANDFIRST.search(_names(elements, block.element)):
+            block.kept, block.why = True, "standfirst"
+            left -= 1
+
+
+def _names(elements: list[Element], index: int) -> str:
+    """The names of an element and of the two around it."""
+    names = []
+    for _ in range(3):
+        if index > 0:
+            names.append(elements[index].names)
+            index = elements[index].up
+    return " ".join(names)
+
+
+def _folded(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.casefold())

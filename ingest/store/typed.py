@@ -16,6 +16,10 @@ from ingest.store.terms import Word, words
 # What Elasticsearch takes without harm: its time grows with the square of the words. Nobody types more.
 LONGEST_TYPED = 500
 MOST_CLAUSES = 32
+# What may be asked from outside (`refused`): in 100,000 stories a beginning of one letter costs SQLite seconds and
+# hundreds of megabytes, one of three some 50 ms.
+MOST_PREFIXES = 4
+SHORTEST_PREFIX = 3
 
 # About 30 words, and in scripts that are written without blanks, where a word is a character, about two lines.
 SNIPPET_WORDS = 30
@@ -67,7 +71,7 @@ def read(text: str) -> Typed:
     """Understand what was typed; at most 500 characters and 32 clauses of it."""
     text = text[:LONGEST_TYPED].translate(_QUOTES)
     clauses = [clause for match in _CLAUSE.finditer(text) if (clause := _clause(match))]
-    return Typed(tuple(clauses[:MOST_CLAUSES]), hopeless=bool(text.strip()) and not clauses)
+    return Typed(tuple(dict.fromkeys(clauses[:MOST_CLAUSES])), hopeless=bool(text.strip()) and not clauses)
 
 
 def refused(text: str) -> str:
@@ -77,6 +81,11 @@ def refused(text: str) -> str:
     parts = sum(1 for _ in _CLAUSE.finditer(text.translate(_QUOTES)))
     if parts > MOST_CLAUSES:
         return f"A search takes at most {MOST_CLAUSES} words and phrases; this one has {parts}."
+    prefixes = [clause.terms[-1] for clause in read(text).clauses if clause.prefix]
+    if len(prefixes) > MOST_PREFIXES:
+        return f"A search takes at most {MOST_PREFIXES} words with a *; this one has {len(prefixes)}."
+    if short := [term for term in prefixes if term[0].isalnum() and term.isascii() and len(term) < SHORTEST_PREFIX]:
+        return f"Write at least {SHORTEST_PREFIX} letters before a *: {short[0]}* is the beginning of too many words."
     return ""
 
 

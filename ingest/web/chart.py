@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ api = APIRouter(tags=["stories"])
 MOST_TOPICS = 6
 UNITS = (("day", 400), ("week", 7 * 400))  # a unit, and up to how many days it is shown; else months
 YEAR = timedelta(days=366)
+RECENT, WORTH = 10.0, 0.04  # seconds
 KEPT = 60.0  # seconds that what is usual is remembered: it changes with days
 
 
@@ -82,7 +83,12 @@ def days_json(request: Request, asked: Annotated[Asked, Depends(asked)]) -> dict
 
 
 def drawn(window: Window, asked: Asked) -> Chart:
-    """The chart of a search."""
+    """The chart of a search; up to ten seconds old where it costs more than a page may."""
+    key = "chart", replace(asked, page=1, order="", every=False)
+    return window.remembered(key, RECENT, lambda: _drawn(window, asked), worth=WORTH)
+
+
+def _drawn(window: Window, asked: Asked) -> Chart:
     store, query = window.store, asked.query()
     stories = store.count(query, "day")
     undated = stories.pop("", 0)

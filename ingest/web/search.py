@@ -12,6 +12,7 @@ from ingest.pipeline import records
 from ingest.store import Store, typed
 from ingest.web import chart, rendering
 from ingest.web.asking import DEEPEST, ORDERS, PAGE, Asked, asked, last_day
+from ingest.web.window import Window
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["stories"])
@@ -52,7 +53,7 @@ def search(request: Request, asked: Annotated[Asked, Depends(asked)]) -> Respons
         "search.html",
         asked=asked,
         found=found,
-        filters=filters(store, asked),
+        filters=filters(window, asked),
         chart=chart.drawn(window, asked),
         pages=_pages(asked, found.total if asked.every else found.clusters or 0),
         orders=ORDERS,
@@ -84,12 +85,18 @@ def filters_json(request: Request, asked: Annotated[Asked, Depends(asked)]) -> d
             | ({"main": choice.main} if each.param == "topic" else {})
             for choice in each.choices
         ]
-        for each in filters(request.app.state.window.store, asked)
+        for each in filters(request.app.state.window, asked)
     }
 
 
-def filters(store: Store, asked: Asked) -> list[Filter]:
-    """The groups; each counts what all others leave, so that a second name of it can be added."""
+def filters(window: Window, asked: Asked) -> list[Filter]:
+    """The groups; each counts what all others leave, so that a second name of it can be added. Up to ten seconds old
+    where they cost more than a page may."""
+    key = "filters", replace(asked, page=1, order="", every=False)
+    return window.remembered(key, chart.RECENT, lambda: _filters(window.store, asked), worth=chart.WORTH)
+
+
+def _filters(store: Store, asked: Asked) -> list[Filter]:
     return [
         _topics(store, asked),
         _filter(store, asked, "Status of evidence", "statuses", "status", STATUSES),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingest import settings as configuration
@@ -19,6 +19,17 @@ T = TypeVar("T")
 ASKED_AGAIN = 30.0  # seconds after which the settings are read anew: somebody may have changed Airflow's connection
 
 
+REMEMBERED = 200  # values at once
+
+
+class _Kept:
+    def __init__(self) -> None:
+        self.making = threading.Lock()
+        self.pipe: Pipe | None = None
+        self.until = 0.0
+        self.value: Any = None
+
+
 class Window:
     """The pipe of the settings that `load` gives; another one as soon as they change.
 
@@ -30,8 +41,7 @@ class Window:
         self._lock = threading.Lock()
         self._pipe: Pipe | None = None
         self._asked = 0.0
-        self._kept: dict[str, tuple[Pipe, float, Any]] = {}
-        self._remembering = threading.RLock()
+        self._kept: dict[Hashable, _Kept] = {}
 
     @property
     def pipe(self) -> Pipe:
@@ -60,15 +70,24 @@ class Window:
         """Raises LandingFault and UsageError."""
         return self.pipe.landing
 
-    def remembered(self, name: str, seconds: float, make: Callable[[], T]) -> T:
-        """What `make` gives, for so many seconds: for what costs more than a page may and changes slowly."""
+    def remembered(self, name: Hashable, seconds: float, make: Callable[[], T], *, worth: float = 0.0) -> T:
+        """What `make` gives, for so many seconds: for what costs more than a page may and changes slowly. What takes
+        less than `worth` seconds is made anew each time."""
         pipe = self.pipe
-        with self._remembering:
-            kept = self._kept.get(name)
-            if kept is None or kept[0] is not pipe or time.monotonic() - kept[1] > seconds:
-                kept = self._kept[name] = pipe, time.monotonic(), make()
-        value: T = kept[2]
-        return value
+        with self._lock:
+            if len(self._kept) > REMEMBERED:
+                self._kept.clear()
+            kept = self._kept.setdefault(name, _Kept())
+        with kept.making:  # one makes it, the others wait for it
+            if kept.pipe is pipe and time.monotonic() < kept.until:
+                value: T = kept.value
+                return value
+            began = time.monotonic()
+            value = make()
+            ended = time.monotonic()
+            if ended - began >= worth:
+                kept.pipe, kept.value, kept.until = pipe, value, ended + seconds
+            return value
 
     def close(self) -> None:
         """The next request opens it again."""

@@ -76,8 +76,8 @@ def changes(slice_: Slice) -> list[Change]:
         for id_, story in written.items()
     ]
     listed += [
-        Change("stories", id_, {"cluster": cluster, "lead": lead}, partial=True)
-        for id_, (cluster, lead) in slice_.clusters.items()
+        Change("stories", id_, document, partial=True)
+        for id_, document in _relations(slice_).items()
         if id_ not in written
     ]
     for id_, story in written.items():
@@ -107,6 +107,14 @@ def changes(slice_: Slice) -> list[Change]:
         booking = slice_.booking
         listed.append(Change("bookings", documents.digest(booking.file), documents.booking_document(booking)))
     return listed
+
+
+def _relations(slice_: Slice) -> dict[str, documents.Document]:
+    """What changes about stories whose text stays as it is."""
+    changed = {id_: {"cluster": cluster, "lead": lead} for id_, (cluster, lead) in slice_.clusters.items()}
+    for id_, origin in slice_.rewritten_from.items():
+        changed[id_] = {**changed.get(id_, {}), "rewritten_from": origin}
+    return changed
 
 
 def _plain(value: str) -> str:

@@ -1,0 +1,135 @@
+"""When a page says that its story was published.
+
+Believed in this order: JSON-LD, meta elements, microdata, `<time>`, the day in the address, htmldate's search.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from urllib.parse import urlsplit
+
+import htmldate
+from selectolax.lexbor import LexborNode
+
+from ingest import dates
+from ingest.clean.markup import hush, shown
+from ingest.clean.statements import Statements, folded, strings
+
+# htmldate looks at every element and serialises the page, several times.
+_LONGEST_FOR_SEARCH = 1_500_000  # characters of a page
+
+# Names of meta elements, letters and digits alone: systems write article:published_time, article:published:time, …
+_PUBLISHED = """
+    articlepublishedtime ogarticlepublishedtime articlepublished ogpublishedtime datepublished parselypubdate
+    sailthrudate cxenseparserecspublishtime dateissued dctermsissued dcdateissued dcdate dctermsdate dctermscreated
+    dcdatecreated publishdate publicationdate pubdate articledateoriginal originalpublicationdate
+    citationpublicationdate date
+""".split()  # noqa: SIM905 - a table to be read
+
+
+def published(found: Statements, *, url: str | None, captured: datetime) -> tuple[str | None, str | None]:
+    """The date of publication and where it stands: "page" with the kind of statement, or "url"."""
+    story, in_address = found.story, _in_address(url)
+    for place, stated in (
+        ("page: json-ld", strings(story.get("datePublished")) or strings(story.get("dateCreated"))),
+        ("page: meta", _meta(found)),
+        ("page: microdata", found.itemprop("datePublished")),
+        ("page: json-ld", [found.rescued["datePublished"]] if "datePublished" in found.rescued else []),
+        ("page: time", _times(found)),
+        ("url", in_address),
+    ):
+        for value in stated[:10]:
+            if date := dates.read(value, captured=captured):
+                return _on_the_day(date, in_address), place
+    date = _searched(found, captured)
+    return (date, "page: text") if date else (None, None)
+
+
+def _meta(found: Statements) -> list[str]:
+    by_name: dict[str, list[str]] = {}
+    for name, values in found.meta.items():
+        by_name.setdefault(folded(name), []).extend(values)
+    return [value for name in _PUBLISHED for value in by_name.get(name, ())]
+
+
+def _on_the_day(published: str, in_address: list[str]) -> str:
+    """An instant in UTC, written so that its day is the one that the outlet writes into the address.
+
+    Systems state UTC, outlets count days by their own clock: what came out at 20:00 in New York is of the day before.
+    The instant stays the same; the offset is the smallest that leads to that day.
+    """
+    if not in_address or not published.endswith("Z"):
+        return published
+    told = dates.read(in_address[0], captured=None)
+    moment = dates.instant(published)
+    if told is None or not (away := (datetime.fromisoformat(told).date() - moment.date()).days) or abs(away) > 1:
+        return published
+    hours = 24 - moment.hour if away == 1 else -moment.hour - 1
+    return moment.astimezone(timezone(timedelta(hours=hours))).isoformat() if -12 <= hours <= 14 else published
+
+
+def _times(found: Statements) -> list[str]:
+    """The `<time>` elements that can be the story's: those marked so, then those in a header or an article, each before
+    other stories' times can come; the first one of the page is believed only where it is alone."""
+    nodes = found.page.tree.css("time")[:200]
+    marked = [node for node in nodes if "pubdate" in node.attributes or "publish" in _class(node)]
+    if not marked:
+        inside = next((node for node in nodes if _is_inside(node)), None)
+        marked = [inside] if inside else nodes if len(nodes) == 1 else []
+    return [value for node in marked if (value := (node.attributes.get("datetime") or shown(node)).strip())]
+
+
+def _class(node: LexborNode) -> str:
+    return (node.attributes.get("class") or "").lower()
+
+
+def _is_inside(node: LexborNode) -> bool:
+    parent = node.parent
+    for _ in range(50):
+        if parent is None:
+            return False
+        if parent.tag in ("article", "header", "main"):
+            return True
+        parent = parent.parent
+    return False
+
+
+_DAY_IN_PATH = re.compile(r"/((?:19|20)\d\d)[/-](\d\d?|[a-z]{3,9})[/-](\d\d?)(?=[/_-]|$)", re.ASCII)
+
+
+def _in_address(url: str | None) -> list[str]:
+    """The day in an address like /2022/05/24/title, /2022-05-24-title or /2022/may/24/title."""
+    try:
+        path = urlsplit(url or "").path.lower()
+    except ValueError:
+        return []
+    return [
+        f"{year}-{month:0>2}-{day:0>2}" if month.isdecimal() else f"{day} {month} {year}"
+        for year, month, day in _DAY_IN_PATH.findall(path)[:1]
+    ]
+
+
+def _searched(found: Statements, captured: datetime) -> str | None:
+    """The day that htmldate finds in the page. Where it knows no more than a month or a year it says the first of
+    it: that one is believed only if the page writes it."""
+    page = found.page
+    if not page.whole or len(page.source) > _LONGEST_FOR_SEARCH:
+        return None
+    hush()
+    try:
+        day = htmldate.find_date(
+            page.text(),
+            original_date=True,
+            url="",
+            min_date=datetime(1990, 1, 1),  # noqa: DTZ001 - htmldate compares days without zone
+            max_date=(captured.astimezone(UTC) + timedelta(days=2)).replace(tzinfo=None),
+        )
+    except Exception:  # noqa: BLE001 - it has no contract; a page without a date is a page without a date
+        return None
+    if not day or not dates.read(day, captured=captured):
+        return None
+    if not day.endswith("-01"):
+        return str(day)
+    body = page.tree.body
+    return day if body and dates.stands_in(datetime.fromisoformat(day).date(), [shown(body)]) else None

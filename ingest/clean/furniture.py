@@ -1,0 +1,69 @@
+"""Lines that are no part of a story, by what they say, in the languages of the news."""
+
+from __future__ import annotations
+
+import re
+
+# Beginnings of short lines that lead on, credit, or are the site's own.
+OWN = re.compile(
+    r"""\W*(?:
+    read[ ](?:more|also|next) | also[ ]read | see[ ]also | related(?:[ ](?:articles?|stories|content|posts))?\b
+    | more[ ](?:on|from)\b | advertisement | adverti[sz]ing | sign[ ]up | subscribe | follow[ ]us
+    | share[ ](?:this|on)\b | click[ ]here | photo(?:graph)?s?(?:[ ]by\b|:) | image(?:[ ]credit)?:
+    | credit: | sources?: | © | copyright
+    | \(?reporting[ ]by | \(?editing[ ]by | additional[ ]reporting
+    | this[ ](?:article|story)[ ](?:was[ ]|is[ ])?(?:originally|first|appeared|published) | originally[ ]published
+    | watch(?:[ ]now|:) | listen(?:[ ]now|:) | download[ ](?:the|our) | join[ ](?:the|our)[ ]
+    | (?:last[ ])?updated\b | published\b | if[ ]you[ ](?:purchase|buy|click) | we[ ]may[ ](?:earn|receive|get)
+    | (?:story|article)[ ]continues | loading\b | disclaimer\b | correction: | editor.s[ ]note
+    | werbung | anzeige | lesen[ ]sie[ ]auch | mehr[ ]zum[ ]thema
+    | (?:à[ ])?lire[ ]aussi | publicité | publicidad | lee[ ]también | leia[ ](?:mais|também) | leggi[ ]anche
+    | читайте[ ]также | читайте[ ]також
+    )""",
+    re.I | re.VERBOSE,
+)
+# What those write who reserve rights, anywhere in a block.
+_RIGHTS = (
+    "all rights reserved", "alle rechte vorbehalten", "tous droits réservés",
+    "todos los derechos reservados", "todos os direitos reservados", "tutti i diritti riservati",
+    "wszelkie prawa zastrzeżone", "все права защищены", "всі права захищені",
+    "may not be published", "may not be reproduced", "版权所有", "版權所有", "未经授权", "未經授權", "請勿擅自",
+    "转载请注明", "无断转载", "無断転載",
+)  # fmt: skip
+_COPYRIGHT = re.compile(r"©\s*(?:\d{4}|[A-Z])|(?:\([cC]\)|[cC]opyright|COPYRIGHT)\s*(?:©|\d{4})")
+
+
+def reserves_rights(text: str) -> bool:
+    """Whether it is a notice of copyright."""
+    lowered = text.casefold()
+    return any(words in lowered for words in _RIGHTS) or _COPYRIGHT.search(text) is not None
+
+
+# Headings of what follows a story.
+ONWARD = re.compile(
+    r"""\W*(?:
+    related\b | you[ ](?:might|may) | more[ ](?:from|on|stories|news|articles|like|in)\b | read[ ](?:more|next|also)
+    | recommended | comments?\b | leave[ ]a[ ](?:comment|reply) | about[ ](?:the[ ]authors?|us) | see[ ]also
+    | what[ ]to[ ]read[ ]next | latest\b | trending | popular | most[ ](?:read|popular|viewed) | keep[ ]reading
+    | follow\b | share\b | sign[ ]up | subscribe | newsletter | references\b | sources?$ | further[ ]reading | notes$
+    | footnotes | author\b | post[ ]navigation
+    | mehr[ ]zum | weitere[ ] | lesen[ ]sie | das[ ]könnte | auch[ ]interessant | kommentare | über[ ]den[ ]autor
+    | à[ ]lire | lire[ ]aussi | sur[ ]le[ ]même | articles?[ ](?:liés|similaires) | les[ ]plus[ ]lus | commentaires
+    | relacionad | te[ ]puede | (?:artículos|noticias)[ ]relacionad | lee[ ]también | más[ ](?:sobre|noticias)
+    | você[ ]pode | (?:veja|leia)[ ](?:mais|também)
+    | leggi[ ]anche | potrebbe[ ]interessart | ti[ ]potrebbe | articoli[ ]correlati | commenti
+    | похожие | читайте | другие[ ](?:новости|материалы) | комментари | (?:материалы[ ])?по[ ]теме | інші | коментар
+    | 相关 | 相關 | 推荐 | 推薦 | 其他 | 最新 | 延伸 | 関連 | おすすめ | コメント
+    | σχετικ | διαβάστε | zobacz | czytaj | przeczytaj | polecamy | komentarze | powiązane
+    | lees[ ](?:ook|meer) | reacties | läs[ ](?:mer|också) | les[ ]også | lue[ ]myös | ilgili | ayrıca
+    )""",
+    re.I | re.VERBOSE,
+)
+# Names of elements that hold a standfirst.
+STANDFIRST = re.compile(
+    r"""sub-?(?:title|head|hed) | dek | deck | lead | lede | intro | excerpt | desc | summary | standfirst | strap
+    | synopsis | abstract | kicker-?text | chapo | entradilla | ingress | preamble | teaser | sommario | sumario
+    | vorspann | bajada | copete | highlight
+    """,
+    re.I | re.VERBOSE,
+)

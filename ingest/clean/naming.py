@@ -1,0 +1,91 @@
+"""What elements are, by their tag, class and id: boilerplate, or the story's own text."""
+
+from __future__ import annotations
+
+import functools
+import re
+from itertools import pairwise
+
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+
+# Words of classes and ids that name something else than the story, in any place of the name.
+_ELSEWHERE = frozenset(
+    """
+    share sharing sharebar social socials addthis sharedaddy related relateds recirc recirculation newsletter
+    newsletters promo promos promotion promobox comment comments commentlist disqus respond byline bylines
+    authorbox bio biography tags taglist tagcloud subscribe subscription subscriptions readmore advert adverts
+    advertisement advertising adslot adsense dfp sponsor sponsored signup breadcrumb breadcrumbs crumbs footer
+    sidebar sidebars trending popular recommended recommendation recommendations recommend outbrain taboola
+    copyright disclaimer toolbar popup modal overlay lightbox skip caption captions figcaption credit credits
+    teaser teasers onward navigation nav navbar menu menus pagination pager paging login register masthead banner
+    carousel slider slideshow rating ratings poll quiz donate donation donations membership timestamp dateline
+    tooltip dropdown noprint infobox navbox toc mostread jp crosspromo upsell cta feedback reactions reaction
+    follow partner partners shop references footnotes reflist catlinks
+    """.split()  # noqa: SIM905 - a table to be read
+)
+# Words of dialogs about data protection: never the story, however long they are.
+_CONSENT = frozenset("cookie cookies consent gdpr ccpa privacy onetrust optanon didomi usercentrics cookiebot".split())  # noqa: SIM905
+# Whole names of classes that do: as parts of others they mean nothing ("overflow-hidden", "elementor-widget").
+_BEGINNINGS = ("ad-", "ads-", "ad_", "widget-")
+_WHOLE = frozenset("ad ads hidden invisible widget widget-area d-none is-hidden".split())  # noqa: SIM905
+# Pairs of words that do.
+_PAIRS = frozenset(
+    """
+    author-box author-bio author-info author-card author-name author-profile author-block author-meta about-author
+    about-the read-more read-next read-also also-read more-from more-on more-stories more-news more-articles
+    most-read most-popular most-viewed see-also sign-up tag-list tag-cloud post-tags article-tags entry-tags
+    entry-meta post-meta article-meta meta-data meta-info post-footer entry-footer article-footer article-info
+    post-info post-nav posts-nav next-post prev-post next-article up-next latest-news latest-posts latest-stories
+    top-stories visually-hidden screen-reader sr-only print-only image-credit photo-credit image-caption
+    photo-caption wp-caption follow-us call-to in-article-ad inline-ad story-package site-header page-header-nav
+    editors-picks editor-picks you-may might-like may-like key-terms external-links article-links story-links
+    link-list links-list comment-list user-comments
+    """.split()  # noqa: SIM905 - a table to be read
+)
+# Words that make the element the story's own whatever else its names say.
+_STORY = re.compile(
+    r"(?:article|story|entry|post|news|main|page|text|content|single|body|blog|detail)s?[-_]{0,2}"
+    r"(?:body|content|text|copy|main|entry|bodycopy|article|story|inner|detail)s?(?![a-z])|storytext|fulltext|bodytext",
+    re.I,
+)
+
+
+# Names whose words hold whatever else the page shows, unless the page holds nothing else.
+CONSENT, HIDDEN, CAPTION = "consent", "hidden", "caption"
+
+
+@functools.lru_cache(maxsize=20_000)
+def judged(tag: str, names: str, role: str, itemprop: str) -> tuple[str, bool]:
+    """Why what stands in an element so named is probably no story ("": nothing says so), and whether it is named as
+    the story's text."""
+    if "articlebody" in itemprop.lower():
+        return "", True
+    if tag in ("figcaption", "aside"):
+        return CAPTION if tag == "figcaption" else tag, False
+    if role in _ROLES:
+        return f"role {role}", False
+    if tag == "blockquote" and any(name in names for name in _EMBEDS):
+        return "embed", False
+    is_body = _STORY.search(names) is not None
+    if tag in ("article", "main", "h1"):
+        return "", is_body
+    words = [word.lower() for word in _WORDS.findall(names)]
+    if consent := next((word for word in words if word in _CONSENT), None):
+        return f"{CONSENT}: {consent}", False
+    if elsewhere := _elsewhere(names.split(), words):
+        return f"named {elsewhere}", False
+    return "", is_body
+
+
+_ROLES = frozenset("navigation complementary search contentinfo dialog alert banner menu".split())  # noqa: SIM905
+_EMBEDS = ("twitter", "instagram", "tiktok")
+
+
+def _elsewhere(names: list[str], words: list[str]) -> str | None:
+    """The word by which the names say that this is not the story."""
+    pairs = map("-".join, pairwise(words))
+    return (
+        next((word for word in words if word in _ELSEWHERE), None)
+        or next((name for name in names if name in _WHOLE or name.startswith(_BEGINNINGS)), None)
+        or next((pair for pair in pairs if pair in _PAIRS), None)
+    )

@@ -1,0 +1,204 @@
+"""Cleaning, kind by kind: what of a page is the story and what is not. Every page here is made up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ingest import clean
+from ingest.models import Cleaned
+
+CAPTURED = datetime(2022, 6, 1, 12, tzinfo=UTC)
+STANDFIRST = "Two bridges stay shut until the autumn, and the ferry carries what it can"
+FIRST = (
+    "The harbour of Sel reopened on Monday after three weeks of repairs, and the first ship brought flour for the "
+    "district, said Ines Falk, who runs the port."
+)
+SECOND = (
+    "Forty lorries waited at the quay before sunrise; by noon all of them had left for the villages behind the ridge, "
+    "where bakeries had closed in the first days of May."
+)
+THIRD = "The council will decide next week whether the ferry may sail by night as well, as the fishermen have asked."
+STORY = f"<p>{FIRST}</p><p>{SECOND}</p><p>{THIRD}</p>"
+OTHER = (
+    "A museum in Orlen shows for the first time the letters of the painter Ada Brenn, which her niece had kept in a "
+    "cupboard for sixty years, and which tell of her winters by the sea."
+)
+
+
+def cleaned(body: str, head: str = "", **given: Any) -> Cleaned:
+    page = f"<html><head>{head}</head><body>{body}</body></html>"
+    arguments: dict[str, Any] = {"url": "https://news.example/a", "charset": "utf-8", "captured": CAPTURED, **given}
+    return clean.page(page.encode(), **arguments)
+
+
+def paragraphs(body: str, head: str = "") -> list[str]:
+    return cleaned(body, head).text.split("\n\n")
+
+
+DESCRIBED = f'<meta name="description" content="{STANDFIRST}.">'
+
+
+@pytest.mark.parametrize(
+    ("above", "head"),
+    [
+        (f'<p class="article__dek">{STANDFIRST}</p>', ""),
+        (f"<h2>{STANDFIRST}</h2>", ""),
+        (f"<div>{STANDFIRST}</div>", DESCRIBED),
+        (f'<div class="teaser">{STANDFIRST}</div>', DESCRIBED),
+    ],
+)
+def test_the_standfirst_is_text(above: str, head: str) -> None:
+    page = f"<main><header><h1>The harbour of Sel is open again</h1>{above}</header><article>{STORY}</article></main>"
+    assert paragraphs(page, head) == [STANDFIRST, FIRST, SECOND, THIRD]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        f'<div class="newsletter-signup"><p>{OTHER}</p></div>',
+        f"<aside><p>{OTHER}</p></aside>",
+        f'<div class="related-stories"><h3>Related</h3><p>{OTHER}</p></div>',
+        f'<div class="author-bio"><p>{OTHER}</p></div>',
+        f"<div hidden><p>{OTHER}</p></div>",
+        f'<div style="display: none"><p>{OTHER}</p></div>',
+        f'<figure><img src="a.jpg"><figcaption>{OTHER}</figcaption></figure>',
+        '<p>Read more: <a href="/b">What the ferry costs</a></p>',
+        "<p>Advertisement</p>",
+        "<p>(Reporting by Tom Ayre; editing by Lena Voss)</p>",
+        "<p>© 2022 News Example. All rights reserved.</p>",
+        "<ul><li><a href='/1'>What the ferry costs</a></li><li><a href='/2'>Who pays for the quay</a></li></ul>",
+    ],
+)
+def test_what_stands_inside_the_text_and_is_none_of_it(box: str) -> None:
+    page = (
+        f"<article><h1>The harbour of Sel is open again</h1><p>{FIRST}</p>{box}<p>{SECOND}</p><p>{THIRD}</p></article>"
+    )
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+
+
+def test_subheads_lists_and_quotes_are_text() -> None:
+    page = (
+        f"<article><h1>The harbour of Sel is open again</h1><p>{FIRST}</p><h2>What it brings</h2><p>{SECOND}</p>"
+        f"<ul><li>Flour for two thousand families</li><li>Diesel for the pumps of Orlen</li></ul>"
+        f"<blockquote><p>{THIRD}</p></blockquote><h2>More on the harbour</h2></article>"
+    )
+    assert paragraphs(page) == [
+        FIRST,
+        "What it brings",
+        SECOND,
+        "Flour for two thousand families",
+        "Diesel for the pumps of Orlen",
+        THIRD,
+    ]
+
+
+def test_the_next_article_appended_below_is_another_story() -> None:
+    page = (
+        f"<main><article><h1>The harbour of Sel is open again</h1>{STORY}</article>"
+        f"<article><h1>Letters out of a cupboard</h1><p>{OTHER}</p><p>{OTHER}</p></article></main>"
+    )
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+
+
+def test_several_containers_of_one_story() -> None:
+    part = '<div class="story-part">{}</div>'
+    page = (
+        f'<div class="page"><h1>The harbour of Sel is open again</h1>{part.format(f"<p>{FIRST}</p>")}'
+        f'<div class="ad-slot"><p>{OTHER}</p></div>{part.format(f"<p>{SECOND}</p><p>{THIRD}</p>")}</div>'
+    )
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+
+
+def test_paragraphs_divided_by_line_breaks() -> None:
+    page = f"<div class='article-body'>{FIRST}<br><br>{SECOND}<br />\n<br>{THIRD}</div>"
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+
+
+def test_comments_longer_than_the_story_are_no_story() -> None:
+    comments = "".join(f'<div class="comment"><p>{OTHER} Number {n}.</p></div>' for n in range(20))
+    below = f"<div class='comments'>{comments}</div>"
+    page = f"<main><h1>The harbour of Sel is open again</h1><div>{STORY}</div>{below}</main>"
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+
+
+def test_a_consent_dialog_longer_than_the_story_is_no_story() -> None:
+    dialog = "".join(
+        f"<p>We and our partners store and read data on your device, purpose {n}. {OTHER}</p>" for n in range(9)
+    )
+    page = f"<article>{STORY}</article><div id='onetrust-consent-sdk'>{dialog}</div>"
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+
+
+@pytest.mark.parametrize("names", ["sidebar-layout", "modal-open gdpr", "teaser-content", "has-newsletter widget"])
+def test_a_name_that_wraps_the_whole_page_says_nothing(names: str) -> None:
+    page = f"<div class='{names}'><h1>The harbour of Sel is open again</h1><div>{STORY}</div></div>"
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+
+
+def test_text_that_stands_only_in_data() -> None:
+    data = '<script type="application/ld+json">{"@type": "NewsArticle", "articleBody": "%s\\n\\n%s"}</script>'
+    assert paragraphs("<div id='app'></div>", data % (FIRST, SECOND)) == [FIRST, SECOND]
+
+
+def test_a_language_without_spaces() -> None:
+    first = "救援车队周一中午抵达被围困的城镇，为两千个家庭卸下了面粉和药品，当地医生说。"
+    second = "议会将于下周决定渡轮是否可以在夜间航行，渔民们已经提出了这一要求。"
+    links = "".join(f'<li><a href="/{n}">首页新闻第{n}条：港口重新开放</a></li>' for n in range(30))
+    found = cleaned(f"<ul>{links}</ul><div><h1>车队抵达城镇</h1><p>{first}</p><p>{second}</p></div>")
+    assert found.text.split("\n\n") == [first, second]
+    assert found.language == "zh"
+
+
+# ---- metadata
+
+
+def test_the_title_is_the_one_that_readers_see() -> None:
+    seen = "The harbour of Sel is open again after three weeks of repairs"
+    head = '<meta property="og:title" content="Harbour of Sel open again: repairs explained"><title>x</title>'
+    assert cleaned(f"<h1>{seen}</h1>{STORY}", head).title == seen
+    assert cleaned(f"<h1>News of the day</h1>{STORY}", head).title == "Harbour of Sel open again: repairs explained"
+
+
+def test_a_heading_with_a_kicker_does_not_make_the_title() -> None:
+    head = '<meta property="og:title" content="The harbour of Sel is open again">'
+    page = cleaned(f"<h1><span>District</span> <span>The harbour of Sel is open again</span></h1>{STORY}", head)
+    assert page.title == "The harbour of Sel is open again"
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("2022-05-24T01:30:00Z", "2022-05-23T23:30:00-02:00"),  # half past nine in the evening in New York
+        ("2022-05-22T22:30:00Z", "2022-05-23T00:30:00+02:00"),
+        ("2022-05-24T01:30:00+02:00", "2022-05-24T01:30:00+02:00"),  # who states a zone knows the day
+        ("2022-05-29T01:30:00Z", "2022-05-29T01:30:00Z"),  # no question of zones
+    ],
+)
+def test_the_day_is_the_one_of_the_address(stated: str, expected: str) -> None:
+    head = f'<meta property="article:published_time" content="{stated}">'
+    assert cleaned(STORY, head, url="https://news.example/2022/05/23/harbour").published == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["article:published_time", "article:published:time", "Parsely-Pub-Date", "DC.date.issued"]
+)
+def test_a_date_by_any_spelling_of_its_name(name: str) -> None:
+    assert cleaned(STORY, f'<meta name="{name}" content="2022-05-24">').published == "2022-05-24"
+
+
+@pytest.mark.parametrize(
+    ("authors", "expected"),
+    [
+        ('[{"name": "News Example"}]', ("News Example",)),
+        ('[{"name": "News Example"}, {"name": "Ines Falk"}]', ("Ines Falk",)),
+    ],
+)
+def test_the_outlet_is_an_author_only_where_it_signs_alone(authors: str, expected: tuple[str, ...]) -> None:
+    head = (
+        '<meta property="og:site_name" content="News Example"><script type="application/ld+json">'
+        f'{{"@type": "NewsArticle", "author": {authors}}}</script>'
+    )
+    assert cleaned(STORY, head).authors == expected
