@@ -134,8 +134,8 @@ def _fill(path: Path, size: int, words: int) -> int:
                 (nr, id_, instant, id_),
             )
             connection.execute(
-                "INSERT INTO fingerprints (nr, numbers, shingles) VALUES (?, ?, ?)",
-                (nr, *rows.pack_fingerprint(print_)),
+                "INSERT INTO fingerprints VALUES (?, ?, ?, ?)",
+                (instant, id_, *rows.pack_fingerprint(print_)),
             )
             hashes += len(print_.shingles)
     connection.close()
@@ -148,7 +148,8 @@ def _join(path: Path, words: int) -> tuple[float, int, int]:
     moment = datetime.fromtimestamp(NOON, UTC)
     before = _resident()
     started = time.process_time()
-    verdicts = dedup.judge(store.window(moment - dedup.REACH, moment + dedup.REACH), now.ids, now, store.links)
+    pieces = store.window(moment - dedup.REACH, moment + dedup.REACH)
+    verdicts = dedup.judge(pieces, now.ids, now, store.links, lambda some: [None] * len(some))
     spent = time.process_time() - started
     store.close()
     return (

@@ -371,15 +371,23 @@ class Fingerprint:
         return cls(shingles, tuple(orjson.loads(stated)) if stated else ())
 
 
+class Kinship(StrEnum):
+    """What two stories are to each other."""
+
+    SAME = "same"  # the same story: filed again, reprinted, cut, grown, corrected
+    REWRITTEN = "rewritten"  # another text made from it: translated, spun
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Two stories that are the same, and why. `a` < `b`."""
+    """Two stories that belong together, and why. `a` < `b`."""
 
     a: str
     b: str
     share: float  # of the smaller one's sample that stands in the other
     hours: float  # between their instants
     numbers: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # those that only a, only b states
+    kinship: Kinship = Kinship.SAME
 
     def other(self, story: str) -> str:
         return self.b if story == self.a else self.a
@@ -554,6 +562,7 @@ class Head:
     first_seen: datetime
     cluster: str
     lead: bool
+    rewritten_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import LeaseLost
-from ingest.models import Feed, FeedState, FullText, Head, Link, Status, Story, TextFrom, Version, WantedPage
+from ingest.models import Feed, FeedState, FullText, Head, Kinship, Link, Status, Story, TextFrom, Version, WantedPage
 from ingest.store import Booking, Lease, Query, Slice, Store
 
 STRANGE = "https://пример.example/‮a b\"c'%\\\x7f\u2028🇺🇦?q=;--"
@@ -208,6 +208,25 @@ class StoreContract:
         told = story("a", published=None, first_seen=moment(0.25), cluster="id-z", lead=False)
         write(store, told)
         assert store.heads(["id-a"]) == {"id-a": Head("id-a", None, moment(0.25), "id-z", False)}
+        write(store, replace(told, rewritten_from="id-b"))
+        assert store.heads(["id-a"])["id-a"].rewritten_from == "id-b"
+
+    def test_texts_are_those_that_are_current(self, store: Store) -> None:
+        old = story("a", title=None, text="Old.")
+        new = content("a", title="Grain", text="New.")
+        write(store, replace(old, versions=(*old.versions, Version(new, moment(3), moment(3)))), story("b", text="B."))
+        assert store.texts(["id-a", "id-x"]) == {"id-a": ("Grain", "New.")}
+        write(store, old)
+        assert store.texts(["id-a"]) == {"id-a": (None, "Old.")}
+        assert store.texts([]) == {}
+
+    def test_what_a_story_was_made_from_changes_without_the_story(self, store: Store) -> None:
+        write(store, story("a"), story("b"))
+        write(store, clusters={"id-b": ("id-c", False)}, rewritten_from={"id-b": "id-a", "id-a": None})
+        assert store.get(["id-b"])["id-b"] == story("b", cluster="id-c", lead=False, rewritten_from="id-a")
+        assert store.get(["id-a"])["id-a"] == story("a")
+        write(store, rewritten_from={"id-b": None})
+        assert store.heads(["id-b"])["id-b"].rewritten_from is None
 
     def test_aliases_lead_to_stories(self, store: Store) -> None:
         write(store, story("a"), aliases={"news.example/a": "id-a", STRANGE: "id-a"})
@@ -299,7 +318,7 @@ class StoreContract:
 
     def test_links_are_found_from_both_ends(self, store: Store) -> None:
         ab = Link("id-a", "id-b", 0.9, 1.5, (("1", "2"), ("3",)))
-        bc = Link("id-b", "id-c", 0.8, 0.0)
+        bc = Link("id-b", "id-c", 0.8, 0.0, kinship=Kinship.REWRITTEN)
         write(store, story("a"), story("b"), story("c"), links=[ab, bc])
         assert store.links(["id-a"]) == [ab]
         assert store.links(["id-c", "id-b"]) == [ab, bc]

@@ -8,11 +8,12 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import dedup
-from ingest.models import Fingerprint, Head, Link, Window
+from ingest.models import Fingerprint, Head, Kinship, Link, Window
 
 HOUR = 3600
 NEAR = 72 * HOUR
@@ -66,6 +67,8 @@ class Row:
     instant: int
     fingerprint: Fingerprint
     published: str | None = None
+    text: str | None = None
+    title: str | None = None
 
     def head(self) -> Head:
         return Head(self.id, self.published, moment(self.instant), self.id, True)
@@ -79,11 +82,13 @@ def moment(seconds: int) -> datetime:
 class Publisher:
     """What publishing does about copies, over a store in memory."""
 
-    many: dedup.Many = dedup.MANY
+    many: int = dedup.COMMON
     piece: int = 1000  # stories that are handed out at once
     rows: dict[str, Row] = field(default_factory=dict)
     known: dict[tuple[str, str], Link] = field(default_factory=dict)
     clusters: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    origins: dict[str, str | None] = field(default_factory=dict)
+    looks: int = 0
 
     def window(self, since: int, until: int) -> Iterator[Window]:
         inside = [row for row in self.rows.values() if since <= row.instant <= until]
@@ -109,18 +114,42 @@ class Publisher:
         for pair in verdicts.unlinked:
             del self.known[pair]
         self.known.update(((link.a, link.b), link) for link in verdicts.linked)
-        self.clusters.update(dedup.clusters({story: self.rows[story].head() for story in reached}, links))
+        heads = {story: self.rows[story].head() for story in reached}
+        places = dedup.clusters(heads, links)
+        self.clusters.update(places)
+        self.origins.update(dedup.rewritten(heads, links, places))
 
     def judge(self, since: int, until: int, changed: Mapping[str, Row]) -> dedup.Verdicts:
         now = window(row for row in changed.values() if since <= row.instant <= until)
-        return dedup.judge(self.window(since, until), changed, now, self.links, many=self.many)
+        rows = {**self.rows, **changed}
+
+        def look(suspects: Sequence[dedup.Suspect]) -> Sequence[Kinship | None]:
+            self.looks += len(suspects)
+            if all(row.text is None for row in rows.values()):
+                return [kinship(rows[x.a], rows[x.b]) for x in suspects]
+            return dedup.CloseLook(lambda ids: {id_: (rows[id_].title, rows[id_].text or "") for id_ in ids})(suspects)
+
+        return dedup.judge(self.window(since, until), changed, now, self.links, look, many=self.many)
+
+
+def kinship(one: Row, other: Row) -> Kinship | None:
+    """What two stories without a text are to each other: anything will do that looks at these two alone."""
+    first, second = (set(row.fingerprint.shingles.tolist()) for row in (one, other))
+    if 5 * len(first & second) >= 3 * min(len(first), len(second)):
+        return Kinship.SAME if agree(one.fingerprint.numbers, other.fingerprint.numbers) else None
+    return Kinship.REWRITTEN if sum(first & second) % 3 else None
+
+
+def agree(one: Sequence[str], other: Sequence[str]) -> bool:
+    fewer = min(len(one), len(other))
+    return fewer < 3 or 2 * (Counter(one) & Counter(other)).total() >= fewer
 
 
 def window(rows: Iterable[Row]) -> Window:
     return Window.of((row.id, row.instant, row.fingerprint) for row in rows)
 
 
-def at_once(rows: Iterable[Row], many: dedup.Many = dedup.MANY) -> Publisher:
+def at_once(rows: Iterable[Row], many: int = dedup.COMMON) -> Publisher:
     publisher = Publisher(many)
     publisher.publish(sorted(rows, key=lambda row: (row.id, row.version)))
     return publisher
@@ -129,10 +158,11 @@ def at_once(rows: Iterable[Row], many: dedup.Many = dedup.MANY) -> Publisher:
 def same(one: Publisher, other: Publisher) -> None:
     assert one.known == other.known
     assert one.clusters == other.clusters
+    assert one.origins == other.origins
 
 
 # the rule, word by word --------------------------------------------------------------------------------------------
-def by_the_book(rows: Iterable[Row], many: dedup.Many) -> dict[tuple[str, str], Link]:
+def by_the_book(rows: Iterable[Row], many: int) -> dict[tuple[str, str], Link]:
     """The links among these stories, pair by pair, without any index."""
     order = sorted(rows, key=lambda row: (row.instant, row.id))
     text = {row.id: (tuple(row.fingerprint.shingles.tolist()), row.fingerprint.numbers) for row in order}
@@ -144,33 +174,27 @@ def by_the_book(rows: Iterable[Row], many: dedup.Many) -> dict[tuple[str, str], 
         if any(text[row.id] in (text[first.id], text[second.id]) for row in order[i + 1 : j]):
             continue
         share = share_by_the_book(first, second, order, text, many)
-        numbers = [Counter(text[row.id][1]) for row in (first, second)]
-        fewer = min(numbers[0].total(), numbers[1].total())
-        if share is None or (fewer >= 3 and 2 * (numbers[0] & numbers[1]).total() < fewer):
+        kin = Kinship.SAME if text[first.id] == text[second.id] else kinship(first, second)
+        if share is None or kin is None:
             continue
+        numbers = [Counter(text[row.id][1]) for row in (first, second)]
         if second.id < first.id:
             first, second, numbers = second, first, numbers[::-1]
         differ = tuple(tuple(sorted(x.elements())) for x in (numbers[0] - numbers[1], numbers[1] - numbers[0]))
         hours = round(abs(second.instant - first.instant) / HOUR, 2)
-        result[first.id, second.id] = Link(first.id, second.id, round(share, 4), hours, (differ[0], differ[1]))
+        result[first.id, second.id] = Link(first.id, second.id, round(share, 4), hours, (differ[0], differ[1]), kin)
     return result
 
 
-def share_by_the_book(
-    first: Row, second: Row, order: list[Row], text: Mapping[str, tuple], rule: dedup.Many
-) -> float | None:
+def share_by_the_book(first: Row, second: Row, order: list[Row], text: Mapping[str, tuple], many: int) -> float | None:
     around = [row for row in order if first.instant - NEAR <= row.instant <= second.instant + NEAR]
     carriers: Counter[int] = Counter()
     for shingles, _ in {text[row.id] for row in around}:
         carriers.update(shingles)
     limit = min(greatest(first), greatest(second))
-    usual = min(max(len(around) // rule.one_in, rule.frequent), rule.common)
-    for many, least in ((usual, 0.6), (rule.common, 0.9)):
-        one, other = ({x for x in text[row.id][0] if x <= limit and carriers[x] <= many} for row in (first, second))
-        shared, smaller = len(one & other), min(len(one), len(other))
-        if shared >= 3 and round(shared / smaller, 9) >= least:
-            return shared / smaller
-    return None
+    one, other = ({x for x in text[row.id][0] if x <= limit and carriers[x] <= many} for row in (first, second))
+    shared, smaller = len(one & other), min(len(one), len(other))
+    return shared / smaller if shared >= 2 and 6 * shared >= smaller else None
 
 
 def greatest(row: Row) -> int:
@@ -187,7 +211,10 @@ def one(text: str, title: str | None = None) -> Fingerprint:
 def alike(*texts: str, hours: float = 1.0) -> Publisher:
     """The publisher that got these texts, one every so many hours."""
     prints = dedup.fingerprints([(None, text) for text in texts])
-    return at_once(Row(f"s{k}", 1, int(k * hours * HOUR), print_) for k, print_ in enumerate(prints))
+    return at_once(
+        Row(f"s{k}", 1, int(k * hours * HOUR), print_, text=text)
+        for k, (text, print_) in enumerate(zip(texts, prints, strict=True))
+    )
 
 
 def test_a_fingerprint_is_a_sorted_sample_of_one_in_32() -> None:
@@ -268,6 +295,12 @@ def test_a_copy_is_found(copy: str) -> None:
     assert alike(PORT, copy, FOLLOW_UP).clusters == {"s0": ("s0", True), "s1": ("s0", False), "s2": ("s2", True)}
 
 
+def test_a_correction_of_the_only_number_is_the_same_story_within_the_day() -> None:
+    flash = report("31,400", "Forty", "two hundred", "May").replace("Feed", "Fodder")
+    assert alike(flash, flash.replace("31,400", "13,400"), hours=18).known
+    assert not alike(flash, flash.replace("31,400", "13,400"), hours=24).known
+
+
 def test_a_link_says_why() -> None:
     (link,) = alike(PORT, PORT.replace("78,000", "102,000"), hours=2.5).known.values()
     assert link.numbers == (("78,000",), ("102,000",))
@@ -342,6 +375,50 @@ def test_other_languages_and_scripts(text: str, other: str) -> None:
     assert not alike(text, other).known
 
 
+# what was rewritten ------------------------------------------------------------------------------------------------
+TRANSLATED = """On Tuesday the port of Varna was shut for cargo ships once a floating mine had been seen two miles from
+the breakwater, according to the harbour administration. Navy divers blew it up just before midday; no people were
+injured. Until evening eleven vessels carrying 78,000 tonnes of wheat had to wait outside, three of these chartered by
+the World Food Programme.
+
+This is the fourth mine since 12 March which currents brought to the western coast. Fishermen were told that they should
+not go out before dawn, and insurers were asked by the transport ministry not to put up premiums once more. Shipowners
+stated they would continue sailing so long as pilots would still come aboard.
+
+140 pilots and sailors had been recalled from leave, a spokeswoman of the port said, and the approaches would be
+searched until Friday. The divers, two of them from Romania, who had arrived that morning, were thanked by the mayor."""
+
+
+def test_a_text_told_anew_names_the_one_that_it_was_made_from_and_is_not_merged() -> None:
+    publisher = alike(PORT, FOLLOW_UP, TRANSLATED, PORT + "\n\n" + FOOTER)
+    assert publisher.origins == {"s0": None, "s1": None, "s2": "s0", "s3": None}
+    assert publisher.clusters["s2"] == ("s2", True)
+    assert publisher.clusters["s3"] == ("s0", False)
+
+
+def test_a_copy_of_the_original_that_comes_after_the_translation_is_not_made_from_it() -> None:
+    publisher = alike(PORT, TRANSLATED, PORT + "\n\n" + FOOTER, TRANSLATED + "\n\n" + FOOTER)
+    assert publisher.origins["s1"] == "s0"
+    assert publisher.origins["s2"] is None
+    assert publisher.origins["s3"] in ("s0", "s2")
+    assert [publisher.clusters[story][0] for story in ("s0", "s1", "s2", "s3")] == ["s0", "s1", "s0", "s1"]
+
+
+def test_the_origin_is_the_earlier_one_that_shares_most_then_the_earliest() -> None:
+    def head(id_: str, seen: int) -> Head:
+        return Head(id_, None, moment(seen), id_, True)
+
+    heads = {id_: head(id_, seen) for id_, seen in {"a": 3, "b": 1, "c": 2, "d": 9}.items()}
+    links = [Link("a", "d", 0.5, 1.0), Link("b", "d", 0.5, 1.0), Link("c", "d", 0.4, 1.0), Link("a", "b", 0.3, 1.0)]
+    links = [replace(link, kinship=Kinship.REWRITTEN) for link in links]
+    apart = dedup.clusters(heads, links)
+    assert apart == {id_: (id_, True) for id_ in heads}
+    assert dedup.rewritten(heads, links, apart) == {"a": "b", "b": None, "c": None, "d": "b"}
+    joined = dedup.clusters(heads, [*links, Link("b", "c", 1.0, 1.0), Link("c", "d", 1.0, 1.0)])
+    assert joined["d"] == ("b", False)  # so what it shares with a was made the other way round
+    assert dedup.rewritten(heads, links, joined) == {"a": "b", "b": None, "c": None, "d": None}
+
+
 # boilerplate and copies --------------------------------------------------------------------------------------------
 def words(rng: random.Random, count: int) -> str:
     return " ".join("".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 9))) for _ in range(count))
@@ -378,7 +455,7 @@ def test_boilerplate_that_shows_later_undoes_links() -> None:
     frame = words(rng, 150)
     rows = [
         Row(f"s{k:02}", 1, k * HOUR, print_)
-        for k, print_ in enumerate(dedup.fingerprints([(None, f"{frame} {words(rng, 40)}") for _ in range(40)]))
+        for k, print_ in enumerate(dedup.fingerprints([(None, f"{frame} {words(rng, 40)}") for _ in range(60)]))
     ]
     publisher = Publisher()
     publisher.publish(rows[:2])
@@ -418,9 +495,10 @@ def test_reach_merges_spans_that_meet() -> None:
 
 def test_an_empty_window_has_no_verdicts() -> None:
     nothing = window([])
-    assert dedup.judge([], ["gone"], nothing, lambda ids: []) == dedup.Verdicts()
+    look = dedup.CloseLook(lambda ids: {})
+    assert dedup.judge([], ["gone"], nothing, lambda ids: [], look) == dedup.Verdicts()
     before, link = window([Row("gone", 1, 0, one(PORT))]), Link("a", "gone", 1.0, 0.0)
-    assert dedup.judge([before], ["gone"], nothing, lambda ids: [link]).unlinked == (("a", "gone"),)
+    assert dedup.judge([before], ["gone"], nothing, lambda ids: [link], look).unlinked == (("a", "gone"),)
 
 
 def test_texts_whose_shingles_have_the_same_sum_are_no_copies() -> None:
@@ -428,7 +506,7 @@ def test_texts_whose_shingles_have_the_same_sum_are_no_copies() -> None:
     rows = [Row("a", 1, 0, small([*shared, 3, 4, 5])), Row("b", 1, 9, small([*shared, 1, 2, 9]))]
     rows += [Row("c", 1, 20, small([*shared, 20, 30, 40]))]
     publisher = at_once(rows)
-    assert publisher.known == by_the_book(rows, dedup.MANY)
+    assert publisher.known == by_the_book(rows, dedup.COMMON)
     assert len(publisher.known) == 3  # of copies only neighbours would be linked
 
 
@@ -469,8 +547,7 @@ def small(shingles: Iterable[int], numbers: Iterable[str] = (), factor: int = 1)
 SPREAD = 0x9E3779B97F4A7C15  # else all shingles are in one cell of every table
 
 
-MANY = dedup.Many(2, 5)  # so that a handful of stories make boilerplate
-DENSE = dedup.Many(2, 3, 1)  # and three are dense
+MANY = 5  # so that a handful of stories make boilerplate
 frames = [range(6), range(3, 12), range(20, 28), range(6, 30, 2)]
 shingle_sets = st.one_of(
     st.sets(st.integers(0, 30), max_size=10),
@@ -510,12 +587,10 @@ def distinct(rows: list[Row]) -> list[Row]:
     return list({(row.id, row.version): row for row in rows}.values())
 
 
-@pytest.mark.parametrize("many", [MANY, DENSE, dedup.Many(1, 2, 2)])
+@pytest.mark.parametrize("many", [MANY, 3, 2])
 @settings(max_examples=150, deadline=None)
 @given(rows=st.lists(story_rows, max_size=40).map(distinct), piece=st.integers(1, 20), data=st.data())
-def test_any_order_in_any_batches_gives_the_same(
-    many: dedup.Many, rows: list[Row], piece: int, data: st.DataObject
-) -> None:
+def test_any_order_in_any_batches_gives_the_same(many: int, rows: list[Row], piece: int, data: st.DataObject) -> None:
     once = at_once(rows, many)
     assert once.known == by_the_book(once.rows.values(), many)
     order = data.draw(st.permutations(rows))
@@ -543,11 +618,9 @@ def family(rng: random.Random, count: int, factor: int) -> list[Fingerprint]:
     return result
 
 
-@pytest.mark.parametrize(
-    ("many", "factor"), [(dedup.Many(4, 9), 1), (dedup.Many(4, 9), SPREAD), (dedup.Many(3, 9, 1), SPREAD)]
-)
+@pytest.mark.parametrize(("many", "factor"), [(9, 1), (9, SPREAD), (4, SPREAD)])
 @pytest.mark.parametrize("hours", [0, 150, 500, 3000])
-def test_hundreds_of_stories_in_any_order_give_the_same(hours: int, many: dedup.Many, factor: int) -> None:
+def test_hundreds_of_stories_in_any_order_give_the_same(hours: int, many: int, factor: int) -> None:
     rng = random.Random(hours)
     rows = [
         Row(f"s{rng.randint(0, 190):03}", k, rng.randint(0, hours) * HOUR, print_, rng.choice((None, "2022-05-01")))
@@ -566,24 +639,61 @@ def test_hundreds_of_stories_in_any_order_give_the_same(hours: int, many: dedup.
 
 
 # real and perturbed stories ----------------------------------------------------------------------------------------
-# Floors a little under what was measured (.989, .944, .940, .981): what falls below has become worse.
+# Floors a little under what was measured: what falls below has become worse. The figures on these halves flatter, since
+# the judges learned from them; cross-validated ones are in DESIGN.md.
 @pytest.mark.shared
 @pytest.mark.parametrize(
-    ("name", "floor"), [("bbc_reprints", 0.98), ("reuters_refiles", 0.94), ("synth_mixed", 0.935), ("synth_ocr", 0.975)]
+    ("name", "floor", "joined"),
+    [
+        ("bbc_reprints", 0.98, 0.95),
+        ("reuters_refiles", 0.97, 0.95),
+        ("synth_mixed", 0.985, 0.98),
+        ("synth_ocr", 0.99, 0.99),
+        ("wmt21_mt", 0, 0.95),
+        ("wmt21_mt_de_fr", 0, 0.98),
+        ("politifact_spin", 0, 0.88),
+    ],
 )
-def test_quality_on_measured_sets(name: str, floor: float) -> None:
-    path = DATA / f"{name}.dev.jsonl.xz"
+def test_quality_on_measured_sets(name: str, floor: float, joined: float) -> None:
+    stories, publisher = published(name)
+    gold = {story["id"]: story["cluster"] for story in stories}
+    clusters = {story: cluster for story, (cluster, _) in publisher.clusters.items()}
+    assert pair_f1(clusters, gold) >= floor
+    assert pair_f1(joined_by_origin(clusters, publisher.origins), gold) >= joined
+
+
+@pytest.mark.shared
+def test_the_same_event_told_by_others_is_another_story() -> None:
+    _, publisher = published("semeval22_pairs")
+    pairs = [tuple(sorted((pair["a"], pair["b"]))) for pair in measured("semeval22_pairs.dev_pairs")]
+    assert len(pairs) == 1243
+    clusters = publisher.clusters
+    assert sum(clusters[a][0] == clusters[b][0] for a, b in pairs) <= 0.01 * len(pairs)
+
+
+def published(name: str) -> tuple[list[dict[str, Any]], Publisher]:
+    stories = measured(f"{name}.dev")
+    prints = dedup.fingerprints([(story["title"], story["text"]) for story in stories])
+    return stories, at_once(
+        Row(story["id"], 1, instant(story.get("published")), print_, text=story["text"], title=story["title"])
+        for story, print_ in zip(stories, prints, strict=True)
+    )
+
+
+def measured(name: str) -> list[dict[str, Any]]:
+    path = DATA / f"{name}.jsonl.xz"
     if not path.exists():
         pytest.skip("no measuring data on this machine")
     with lzma.open(path, "rt") as lines:
-        stories = [json.loads(line) for line in lines]
-    prints = dedup.fingerprints([(story["title"], story["text"]) for story in stories])
-    rows = [
-        Row(story["id"], 1, instant(story.get("published")), print_)
-        for story, print_ in zip(stories, prints, strict=True)
-    ]
-    clusters = {story: cluster for story, (cluster, _) in at_once(rows).clusters.items()}
-    assert pair_f1(clusters, {story["id"]: story["cluster"] for story in stories}) >= floor
+        return [json.loads(line) for line in lines]
+
+
+def joined_by_origin(clusters: Mapping[str, str], origins: Mapping[str, str | None]) -> dict[str, str]:
+    """Clusters of which one was made from the other as one."""
+    links = [Link(clusters[x], clusters[y], 1.0, 0.0) for x, y in origins.items() if y]
+    heads = {cluster: Head(cluster, None, moment(0), cluster, True) for cluster in clusters.values()}
+    joined = dedup.clusters(heads, links)
+    return {story: joined[cluster][0] for story, cluster in clusters.items()}
 
 
 def instant(published: str | None) -> int:

@@ -162,13 +162,15 @@ def filled(home: Path, batches: Iterable[Sequence[Content]]) -> dict[str, Any]:
     stories = list(pipe.store.export(Query()))
     names = {story.id: str(story.content.guid) for story in stories}
     links = {
-        tuple(sorted((names[link.a], names[link.b]))): (link.share, link.hours) for link in pipe.store.links(names)
+        tuple(sorted((names[link.a], names[link.b]))): (link.share, link.hours, link.kinship)
+        for link in pipe.store.links(names)
     }
     pipe.close()
     shown: dict[str, Any] = {"links": links}
     for story in stories:
         record = story.to_json()
         record.update(id=names[story.id], cluster=names[story.cluster], indexed=None)
+        record["rewritten_from"] = names.get(story.rewritten_from or "")
         record["versions"] = [(version.content.digest, version.first) for version in story.versions]
         shown[names[story.id]] = record
     assert len(shown) == len(stories) + 1

@@ -23,7 +23,8 @@ import pytest
 from builders import fingerprint, moment, story, tags
 
 from ingest.errors import LeaseLost, StoreGone
-from ingest.store import Lease, Query, Slice, sqlite_file
+from ingest.models import Link
+from ingest.store import Lease, Query, Slice, rows, sqlite_file
 from ingest.store.sqlite import SqliteStore
 
 pytest.register_assert_rewrite("store_contract")
@@ -344,7 +345,7 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     }
     monkeypatch.setattr(sqlite_file, "MIGRATIONS", steps)
     fails(path, "refused")
-    steps[now + 1] = lambda connection: connection.execute("INSERT INTO extra VALUES (1)")  # type: ignore[assignment]
+    steps[now + 1] = lambda connection: connection.execute("INSERT INTO extra VALUES (1)")
     store = SqliteStore(path)
     assert found(store, "convoys") == ["a"]
     store.close()
@@ -355,11 +356,40 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     )
 
 
+def made_older(path: Path) -> apsw.Connection:
+    """A store as version 4 left it, without fingerprints."""
+    connection = apsw.Connection(str(path))
+    connection.execute("""
+        DROP TABLE fingerprints;
+        CREATE TABLE fingerprints (nr INTEGER PRIMARY KEY REFERENCES stories, numbers TEXT, shingles BLOB NOT NULL);
+        ALTER TABLE links DROP COLUMN kinship;
+        UPDATE meta SET value = 4 WHERE key = 'schema';
+    """)
+    return connection
+
+
+def test_a_store_of_version_4_keeps_its_fingerprints_and_links(path: Path) -> None:
+    store = SqliteStore(path)
+    told = story("a", published="2022-05-24T09:30:00Z")
+    write(store, told, links=[Link("id-a", "id-b", 0.75, 1.5)])
+    store.close()
+    connection = made_older(path)
+    numbers, shingles = rows.pack_fingerprint(fingerprint("7"))
+    connection.execute("INSERT INTO fingerprints SELECT nr, ?, ? FROM stories", (numbers, shingles))
+    connection.close()
+    store = SqliteStore(path)
+    (window,) = store.window(told.instant(), told.instant())
+    assert (list(window.ids), window.fingerprint(0).numbers) == (["id-a"], ("7",))
+    assert window.fingerprint(0).shingles.tolist() == fingerprint("7").shingles.tolist()
+    assert store.links(["id-a"]) == [Link("id-a", "id-b", 0.75, 1.5)]
+    store.close()
+
+
 def test_a_store_of_the_first_version_knows_the_statuses_of_its_evidence_too(path: Path) -> None:
     store = SqliteStore(path)
     write(store, story("a", tags=tags("aid")), story("b"))
     store.close()
-    connection = apsw.Connection(str(path))
+    connection = made_older(path)
     old = "DROP INDEX stories_by_number; DROP TABLE story_proofs; DROP TABLE removed; DROP TABLE closed_months"
     connection.execute(f"{old}; UPDATE meta SET value = 1 WHERE key = 'schema'")
     connection.close()

@@ -97,8 +97,8 @@ def _quoted(argument: str) -> str:
 def show(identity: str, as_json: bool) -> None:
     """Show a story: text, clocks, topics with the sentences that prove them, its copies and its revisions.
 
-    Of each copy, the numbers are told in which it differs from the story that it is linked to. The beginning of an id
-    will do where no other begins so.
+    Of each copy, and of the story that it was rewritten from, the numbers are told in which they differ. The beginning
+    of an id will do where no other begins so.
 
     \b
     Example:

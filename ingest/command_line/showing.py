@@ -295,6 +295,7 @@ def story(record: Mapping[str, Any], console: Console) -> None:
         _print(console, _text(line))
     console.print()
     _evidence(record, console)
+    _origin(record["origin"], console)
     _members(record, console)
     _revisions(record["revisions"], console)
 
@@ -324,6 +325,26 @@ def _evidence(record: Mapping[str, Any], console: Console) -> None:
         _print(console, head + _marked(evidence["sentence"], evidence["words"], "bold"))
 
 
+def _origin(origin: Mapping[str, Any] | None, console: Console) -> None:
+    if not origin:
+        return
+    console.print()
+    _print(console, _text("Rewritten from:", "bold"))
+    date = when(origin["published"]) if origin["published"] else "no date"
+    told = " · ".join(filter(None, [date, origin["source"], origin["title"], origin["id"]]))
+    _print(console, _text(told), 2, hanging=6)
+    if origin["share"]:
+        why = f"{origin['share']:.0%} of the shorter text word for word, {origin['hours']:g} hours apart"
+        _print(console, _text(why, "dim"), 9)
+    _differences(origin["numbers"], origin["source"] or origin["id"], console)
+
+
+def _differences(numbers: Iterable[Mapping[str, Any]], of: str, console: Console) -> None:
+    for differing in numbers:
+        theirs, own = (", ".join(differing[side]) or "none" for side in ("theirs", "own"))
+        _print(console, _text(f"numbers: {of} has {theirs}; this has {own}", "yellow"), 9)
+
+
 def _members(record: Mapping[str, Any], console: Console) -> None:
     members = record["members"]
     if len(members) == 1:
@@ -336,9 +357,7 @@ def _members(record: Mapping[str, Any], console: Console) -> None:
         told = " · ".join(filter(None, [date, member["source"], member["title"], member["id"]]))
         _print(console, _padded(f"{'lead' if member['lead'] else '':6s}") + _text(told), 2, hanging=6)
         for numbers in member["numbers"]:
-            theirs, own = (", ".join(numbers[side]) or "none" for side in ("theirs", "own"))
-            of = places.get(numbers["of"], numbers["of"])
-            _print(console, _text(f"numbers: {of} has {theirs}; this has {own}", "yellow"), 9)
+            _differences([numbers], places.get(numbers["of"], numbers["of"]), console)
 
 
 def _revisions(revisions: Sequence[Mapping[str, Any]], console: Console) -> None:

@@ -1,8 +1,6 @@
-"""Which stories that stay as they are have to be judged again, because what counts as boilerplate changed for them.
-
-Two ways lead there. Where times are sparse, the limit depends on how many stories there are: then every story near a
-change. Where they are dense, the limit is fixed, and a shingle's count has to cross it: only shingles of what changes
-can do that, and only where they are neither rare nor common anyway.
+"""Which stories that stay as they are have to be judged again, because what counts as boilerplate changed for them:
+the count of one of their shingles may have crossed the limit. Only shingles of what changes can do that, and only where
+they are neither rare nor common anyway.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import numpy as np
 from ingest.dedup.arrays import Flags, Hashes, Ints, Wanted
 from ingest.dedup.counting import Counts, Sketch, Times, carriers, times_of
 from ingest.dedup.scene import Scene, Stories
-from ingest.dedup.verdicts import NEAR_SECONDS, Many
+from ingest.dedup.verdicts import NEAR_SECONDS
 
 
 class Boilerplate:
@@ -31,21 +29,14 @@ class Boilerplate:
         return result
 
     @classmethod
-    def of(cls, stories: Iterable[Stories], scene: Scene, times: Times, sketch: Sketch, many: Many) -> Boilerplate:
+    def of(cls, stories: Iterable[Stories], scene: Scene, times: Times, sketch: Sketch, many: int) -> Boilerplate:
         """What is boilerplate of these stories."""
         hashes = np.concatenate([some.hashes for some in stories])
-        wanted = Wanted(np.unique(hashes[sketch.at_most(hashes) > many.common]))
-        return cls(wanted, carriers(scene, times, wanted) > many.common)
+        wanted = Wanted(np.unique(hashes[sketch.at_most(hashes) > many]))
+        return cls(wanted, carriers(scene, times, wanted) > many)
 
 
-def limits(scene: Scene, many: Many) -> Ints:
-    """The lowest limit in any pair of each story."""
-    count = scene.until(scene.times + NEAR_SECONDS) - scene.since(scene.times - NEAR_SECONDS)
-    result: Ints = np.clip(count // many.one_in, many.frequent, many.common)
-    return result
-
-
-def affected(scene: Scene, times: Times, sketch: Sketch, many: Many) -> Flags:
+def affected(scene: Scene, times: Times, sketch: Sketch, many: int) -> Flags:
     """Which of the stories that stay are affected by those that change."""
     new = scene.stories(np.flatnonzero(scene.changed))
     time = times_of(new, times, scene)
@@ -57,10 +48,10 @@ def affected(scene: Scene, times: Times, sketch: Sketch, many: Many) -> Flags:
     if len(some):
         at, which = Wanted(some).places(hashes)
         upper[at] += count[which]
-    wanted = Wanted(np.unique(hashes[upper > many.common]))
+    wanted = Wanted(np.unique(hashes[upper > many]))
     old = carriers(scene, times, wanted, old=True)
-    result = _sparse(scene, many)
-    crossing = _crossing(old, _changes(wanted, hashes, time, times), many.common)
+    result = np.zeros(len(scene), np.bool_)
+    crossing = _crossing(old, _changes(wanted, hashes, time, times), many)
     if crossing.any():
         _mark(result, scene, times, wanted, crossing)
     return result & ~scene.changed & _in_reach(scene)
@@ -92,14 +83,6 @@ def _mark(result: Flags, scene: Scene, times: Times, wanted: Wanted, crossing: F
         at, shingle = few.places(piece.hashes)
         place = piece.places[piece.owners()[at]]
         result[place[crossing[shingle, times.of(scene.times[place])]]] = True
-
-
-def _sparse(scene: Scene, many: Many) -> Flags:
-    """The stories in whose pairs the limit is not certainly `common`, before and after."""
-    old = np.concatenate(([0], np.cumsum(~scene.changed)))
-    around = old[scene.until(scene.times + NEAR_SECONDS)] - old[scene.since(scene.times - NEAR_SECONDS)]
-    result: Flags = around < many.one_in * many.common
-    return result
 
 
 def _in_reach(scene: Scene) -> Flags:

@@ -1,9 +1,7 @@
 """Which pairs share enough to be worth counting exactly.
 
-A story that changed is probed with all its shingles but boilerplate, since either of a pair may be the smaller one. A
-story that is only affected can gain a link only as the smaller one, which has to stand in the other by `SHARE`. So a
-few of its shingles, the rarest, are enough to find all that it can be in: if it counts n shingles and c of them for
-certain, of the rarest p no more than .4 n - (n - p) can be missing, whichever of the doubtful ones count.
+A story that changed, or is affected by a change, is looked for by all its shingles but boilerplate, since either of a
+pair may be the smaller one.
 """
 
 from __future__ import annotations
@@ -16,22 +14,19 @@ import numpy as np
 from ingest.dedup.affected import Boilerplate
 from ingest.dedup.arrays import Flags, Ints, Wanted, at_least, ranges, shares_of, sums
 from ingest.dedup.counting import Sketch, Times, times_of
-from ingest.dedup.fingerprint import BOUND, LEAST
+from ingest.dedup.fingerprint import BOUND
 from ingest.dedup.scene import Scene, Stories
-from ingest.dedup.verdicts import FEWEST, NEAR_SECONDS, SHARE
+from ingest.dedup.verdicts import FEWEST, NEAR_SECONDS, SUSPECT
 
 _SEVERAL = 8  # probes that have a shingle
-_ENOUGH = 3  # shingles that have to be found: with fewer, phrases give many strangers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probes:
     """Stories that are looked for, by shingle: `story[rows[w]:rows[w + 1]]` are those that have `wanted.hashes[w]`, as
-    indices into `places`. Found is what has at least `need` shingles, and `SHARE` of `certain` or of its own."""
+    indices into `places`. Of each story `certain` shingles count in every pair."""
 
     places: Ints
-    full: Flags
-    need: Ints
     certain: Ints
     wanted: Wanted
     rows: Ints
@@ -39,77 +34,43 @@ class Probes:
     key: Ints  # of each in `story` its shingle's number and its place: ascending
 
 
-def certain(stories: Stories, sketch: Sketch, limits: Ints) -> Flags:
+def certain(stories: Stories, sketch: Sketch, many: int) -> Flags:
     """Which shingles count in every pair: of the regular sample, and never many."""
-    result: Flags = (stories.hashes < BOUND) & (
-        sketch.at_most(stories.hashes) <= limits[stories.places[stories.owners()]]
-    )
+    result: Flags = (stories.hashes < BOUND) & (sketch.at_most(stories.hashes) <= many)
     return result
 
 
-def probes(
-    full: Stories, partly: Stories, boilerplate: Boilerplate, scene: Scene, times: Times,
-    sketch: Sketch, limits: Ints,
-) -> Probes:  # fmt: skip
-    """Probes for stories that are looked for in full, and as the smaller one of a pair."""
-    time = times_of(full, times, scene)
-    usual = ~boilerplate.within(full.hashes, time)
-    sure = sums(certain(full, sketch, limits), full.rows)
-    chosen, need, sure_partly = _rarest(partly, boilerplate, scene, times, sketch, limits)
-    hashes = np.concatenate((full.hashes[usual], partly.hashes[chosen]))
-    story = np.concatenate((full.owners()[usual], partly.owners()[chosen] + len(full.places)))
-    places = np.concatenate((full.places, partly.places))
-    order = np.lexsort((places[story], hashes))
+def probes(stories: Stories, boilerplate: Boilerplate, scene: Scene, times: Times, sketch: Sketch, many: int) -> Probes:
+    """Probes for these stories."""
+    usual = ~boilerplate.within(stories.hashes, times_of(stories, times, scene))
+    hashes, story = stories.hashes[usual], stories.owners()[usual]
+    order = np.lexsort((stories.places[story], hashes))
     unique, first = np.unique(hashes[order], return_index=True)
+    rows = np.append(first, len(order))
+    shingle = np.repeat(np.arange(len(unique)), np.diff(rows))
     return Probes(
-        places,
-        np.arange(len(full.places) + len(partly.places)) < len(full.places),
-        np.concatenate((np.full(len(full.places), FEWEST), need)),
-        np.concatenate((sure, sure_partly)),
+        stories.places,
+        sums(certain(stories, sketch, many), stories.rows),
         Wanted(unique),
-        np.append(first, len(order)),
+        rows,
         story[order],
-        (np.repeat(np.arange(len(unique)), np.diff(np.append(first, len(order)))) << 32) | places[story[order]],
+        (shingle << 32) | stories.places[story[order]],
     )
 
 
-def _rarest(
-    stories: Stories, boilerplate: Boilerplate, scene: Scene, times: Times, sketch: Sketch, limits: Ints
-) -> tuple[Ints, Ints, Ints]:
-    """Which of the hashes are looked for, how many of each story's have to be found, and how many are certain."""
-    count = len(stories.places)
-    owner = stories.owners()
-    time = times_of(stories, times, scene)
-    counts = ~boilerplate.within(stories.hashes, time)
-    sure = certain(stories, sketch, limits)
-    n, c = np.bincount(owner[counts], minlength=count), sums(sure, stories.rows)
-    few = (20 + 4 * n) // 10 + 1  # 10 p - 4 n > 20, where all p are certain: three at least are found
-    more = (20 + 4 * n - 6 * c) // 4 + 1  # 6 c - 4 (n - p) > 20, where p - c are doubtful
-    p = np.where(few <= c, few, np.maximum(more, c + 1))
-    odd = np.bincount(owner[stories.hashes >= BOUND], minlength=count) > 0
-    whole = odd | (np.diff(stories.rows) < LEAST) | (p > n)
-    p = np.where(whole, n, p)
-    need = np.where(whole, np.maximum(FEWEST, -(-6 * c // 10)), _ENOUGH)
-    kept = np.flatnonzero(counts)
-    kept = kept[np.lexsort((sketch.at_most(stories.hashes[kept]), ~sure[kept], owner[kept]))]
-    rank = np.arange(len(kept)) - np.concatenate(([0], np.cumsum(n)))[owner[kept]]
-    return kept[rank < p[owner[kept]]], need, c
-
-
-def candidates(scene: Scene, probes: Probes, sketch: Sketch, limits: Ints) -> tuple[Ints, Ints]:
+def candidates(scene: Scene, probes: Probes, sketch: Sketch, many: int) -> tuple[Ints, Ints]:
     """The pairs (i, j), i the earlier, of a probe and any story that share enough; each once."""
     parts = [np.empty(0, np.int64)]
     for piece in scene.pieces() if len(probes.wanted) else ():
         for probe, other, shared in _shared(scene, probes, piece):
-            enough = shared >= probes.need[probe]
+            enough = shared >= FEWEST
             probe, other, shared = probe[enough], other[enough], shared[enough]
             if not len(probe):
                 continue
             found, which = np.unique(other - piece.places[0], return_inverse=True)
             those = piece.some(found)
-            sure = sums(certain(those, sketch, limits), those.rows)
-            least = np.minimum(probes.certain[probe], sure[which])
-            enough = ~probes.full[probe] | at_least(shared, least, SHARE)
+            sure = sums(certain(those, sketch, many), those.rows)
+            enough = at_least(shared, np.minimum(probes.certain[probe], sure[which]), SUSPECT)
             parts.append(_pair(scene, probes.places[probe[enough]], other[enough]))
     pairs = np.unique(np.concatenate(parts))
     return pairs // max(len(scene), 1), pairs % max(len(scene), 1)

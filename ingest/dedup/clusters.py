@@ -1,4 +1,4 @@
-"""Links → whose clusters they change; links → clusters and their leads."""
+"""Links → whose clusters they change; links → clusters and their leads, and what was rewritten from what."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ingest import dates
 from ingest.dedup.verdicts import Verdicts
-from ingest.models import Head, Link
+from ingest.models import Head, Kinship, Link
 
 
 def touched(
@@ -38,7 +38,7 @@ def touched(
 
 
 def clusters(heads: Mapping[str, Head], links: Iterable[Link]) -> dict[str, tuple[str, bool]]:
-    """The connected components of the links among these stories: story → (id of its lead, whether it is the lead).
+    """The connected components of the links between the same stories: story → (id of its lead, whether it is the lead).
 
     The lead is the earliest: dated before undated, then published, then first_seen, then id. Links to stories that
     are not among `heads` are left aside.
@@ -51,12 +51,36 @@ def clusters(heads: Mapping[str, Head], links: Iterable[Link]) -> dict[str, tupl
         return story
 
     for link in links:
-        if link.a in roots and link.b in roots:
+        if link.kinship is Kinship.SAME and link.a in roots and link.b in roots:
             roots[root(link.a)] = root(link.b)
     leads: dict[str, str] = {}
     for story in sorted(heads, key=lambda story: _precedence(heads[story])):
         leads.setdefault(root(story), story)
     return {story: (leads[root(story)], leads[root(story)] == story) for story in heads}
+
+
+def rewritten(
+    heads: Mapping[str, Head], links: Iterable[Link], places: Mapping[str, tuple[str, bool]]
+) -> dict[str, str | None]:
+    """What each of these stories was rewritten from, or None.
+
+    Of two stories that are linked as another text and stand in two clusters (`places`, as `clusters` gives them), the
+    one whose lead came later was made from the other one, or where that came later itself, from its lead. Of several
+    it is the one with most text in common, then the earliest.
+    """
+    made: dict[str, tuple[tuple[object, ...], str]] = {}
+    for link in links:
+        if link.kinship is not Kinship.REWRITTEN or link.a not in heads or link.b not in heads:
+            continue
+        origin, story = sorted((link.a, link.b), key=lambda end: _precedence(heads[places[end][0]]))
+        if places[origin][0] == places[story][0]:
+            continue
+        if _precedence(heads[origin]) > _precedence(heads[story]):
+            origin = places[origin][0]
+        rank = -link.share, *_precedence(heads[origin])
+        if story not in made or rank < made[story][0]:
+            made[story] = rank, origin
+    return {story: made[story][1] if story in made else None for story in heads}
 
 
 def _precedence(head: Head) -> tuple[bool, datetime, datetime, str]:

@@ -126,20 +126,20 @@ class Postings:
         result: Ints = key[keep]
         return result
 
-    def many(self, shingle: Ints, since: Ints, until: Ints, limit: Ints) -> Flags:
-        """Whether more than `limit` distinct stories of since ≤ place < until carry the shingle."""
+    def many(self, shingle: Ints, since: Ints, until: Ints) -> Flags:
+        """Whether more than `enough` distinct stories of since ≤ place < until carry the shingle."""
         result = np.zeros(len(shingle), np.bool_)
-        maybe = np.flatnonzero(self._each[shingle] > limit)
+        maybe = np.flatnonzero(self._each[shingle] > self._enough)
         low = np.searchsorted(self._key, (shingle[maybe] << 32) | since[maybe])
         high = np.searchsorted(self._key, (shingle[maybe] << 32) | until[maybe])
         # Those without an equal one in the 216 h before are distinct: no pair's interval is longer.
-        result[maybe] = self._lone[high] - self._lone[low] > limit[maybe]
-        doubtful = np.flatnonzero(~result[maybe] & (high - low > limit[maybe]))
+        result[maybe] = self._lone[high] - self._lone[low] > self._enough
+        doubtful = np.flatnonzero(~result[maybe] & (high - low > self._enough))
         for mine in shares_of((high - low)[doubtful]):
             part = doubtful[mine]
             slots, which = ranges(low[part], high[part] - low[part])
             first = self._previous[slots] < since[maybe[part]][which]
-            result[maybe[part]] = np.bincount(which[first], minlength=len(part)) > limit[maybe[part]]
+            result[maybe[part]] = np.bincount(which[first], minlength=len(part)) > self._enough
         return result
 
 

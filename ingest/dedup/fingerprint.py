@@ -40,14 +40,18 @@ def fingerprints(texts: Sequence[tuple[str | None, str]]) -> list[Fingerprint]:
     return result
 
 
+def unwrapped(text: str) -> str:
+    """HTML unescaped, in NFKC."""
+    if "&" in text:
+        text = html.unescape(text)
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
     batch: list[str] = []
     size = 0
     for text in texts:
-        if "&" in text:
-            text = html.unescape(text)
-        if not text.isascii():
-            text = unicodedata.normalize("NFKC", text)
+        text = unwrapped(text)
         batch.append(text)
         size += len(text)
         if size >= _BATCH:
@@ -58,24 +62,33 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _fingerprint_batch(texts: list[str]) -> list[Fingerprint]:
+    joined, points, letters, starts = spelled(texts)
+    samples = _samples(*squeezed(letters, starts))
+    numbers = _numbers(joined, points, letters, starts)
+    return [Fingerprint(sample, stated) for sample, stated in zip(samples, numbers, strict=True)]
+
+
+_ALPHABET = 0x20000  # what lies above is Chinese characters
+DROPPED = 0
+BLANK = 32
+
+Points = NDArray[np.uint32]
+
+
+def spelled(texts: Sequence[str]) -> tuple[str, Points, Points, Ints]:
+    """The texts end to end with a blank after each, its code points, what becomes of each (a letter, BLANK, DROPPED),
+    and where each text starts in these (one more for the end)."""
     joined = " ".join(texts) + " "
     starts = np.cumsum([0, *(len(text) + 1 for text in texts)])
     points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
     letters = _alphabet()[np.minimum(points, _ALPHABET - 1)]
     if points.max() >= _ALPHABET:
         letters = np.where(points >= _ALPHABET, points, letters)
-    samples = _samples(*_squeezed(letters, starts))
-    numbers = _numbers(joined, points, letters, starts)
-    return [Fingerprint(sample, stated) for sample, stated in zip(samples, numbers, strict=True)]
-
-
-_ALPHABET = 0x20000  # what lies above is Chinese characters
-_DROPPED = 0
-_BLANK = 32
+    return joined, points, letters, starts
 
 
 @cache
-def _alphabet() -> NDArray[np.uint32]:
+def _alphabet() -> Points:
     """What each character becomes: lower case, ASCII digits, a blank between words, nothing for invisible ones."""
     return np.array([_letter(chr(point)) for point in range(_ALPHABET)], np.uint32)
 
@@ -86,27 +99,27 @@ def _letter(char: str) -> int:
         return ord("0") + unicodedata.digit(char)
     if category[0] in "LMN":
         return ord(char.lower()[0])
-    return _DROPPED if category == "Cf" else _BLANK  # soft hyphens and joiners stand inside words
+    return DROPPED if category == "Cf" else BLANK  # soft hyphens and joiners stand inside words
 
 
-def _squeezed(letters: NDArray[np.uint32], starts: Ints) -> tuple[Hashes, Ints]:
+def squeezed(letters: Points, starts: Ints) -> tuple[Hashes, Ints]:
     """Words joined by one blank, a blank after the last; where each text starts in that."""
-    visible = letters != _DROPPED
+    visible = letters != DROPPED
     if not visible.all():
         starts = np.concatenate(([0], np.cumsum(visible)))[starts]
         letters = letters[visible]
-    keep = letters != _BLANK
+    keep = letters != BLANK
     keep[1:] |= keep[:-1].copy()
     starts = np.concatenate(([0], np.cumsum(keep)))[starts]
     letters = letters[keep]
     if len(letters) and letters.max() >= 0x2E80:
-        width = np.where(_dense(letters), 3, 1)
+        width = np.where(dense(letters), 3, 1)
         starts = np.concatenate(([0], np.cumsum(width)))[starts]
         letters = np.repeat(letters, width)
     return letters.astype(np.uint64), starts
 
 
-def _dense(letters: NDArray[np.uint32]) -> Flags:
+def dense(letters: Points) -> Flags:
     """Which characters are a syllable or a word: Chinese, Japanese, Korean, Yi."""
     result: Flags = (
         ((letters >= 0x2E80) & (letters < 0xA4D0))
@@ -118,7 +131,7 @@ def _dense(letters: NDArray[np.uint32]) -> Flags:
 
 
 def _samples(units: Hashes, starts: Ints) -> list[Hashes]:
-    hashes = _hashes(units)
+    hashes = shingled(units)
     last = np.maximum(starts[1:] - SHINGLE, starts[:-1])  # the blank at the end belongs to no shingle
     at = np.flatnonzero(hashes < BOUND)
     text = np.searchsorted(starts, at, side="right") - 1
@@ -142,7 +155,7 @@ def _power(exponent: int) -> np.uint64:
     return np.uint64(pow(0x9E3779B97F4A7C15, exponent, 2**64))
 
 
-def _hashes(units: Hashes) -> Hashes:
+def shingled(units: Hashes) -> Hashes:
     """A hash of every `SHINGLE` units: a polynomial modulo 2⁶⁴, by doubling, its bits then mixed upwards."""
     if len(units) < SHINGLE:
         return units[:0]
@@ -155,9 +168,7 @@ def _hashes(units: Hashes) -> Hashes:
     return nine
 
 
-def _numbers(
-    joined: str, points: NDArray[np.uint32], letters: NDArray[np.uint32], starts: Ints
-) -> list[tuple[str, ...]]:
+def _numbers(joined: str, points: Points, letters: Points, starts: Ints) -> list[tuple[str, ...]]:
     """The numbers of each text as they stand there ("78,000", "2022-05-24"), in ASCII digits, sorted."""
     digit = (letters >= ord("0")) & (letters <= ord("9"))
     inside = np.isin(points[1:-1], [ord(char) for char in ".,/-"])

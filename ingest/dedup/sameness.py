@@ -1,4 +1,4 @@
-"""How much two stories share, exactly."""
+"""How much of their samples two stories share, exactly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ingest.dedup.arrays import Flags, Hashes, Ints, Wanted, at_least, ranges
 from ingest.dedup.counting import Postings, Sketch, Times
 from ingest.dedup.fingerprint import BOUND, LEAST
 from ingest.dedup.scene import Scene, Stories
-from ingest.dedup.verdicts import ALMOST_ALL, FEWEST, NEAR_SECONDS, SHARE, Many
+from ingest.dedup.verdicts import FEWEST, NEAR_SECONDS, SUSPECT
 
 _STEP = 1 << 11  # pairs that are counted at once
 
@@ -18,7 +18,7 @@ _STEP = 1 << 11  # pairs that are counted at once
 class Sameness:
     """Of some stories, how much of the smaller one's sample stands in the other."""
 
-    def __init__(self, stories: Stories, scene: Scene, times: Times, sketch: Sketch, many: Many) -> None:
+    def __init__(self, stories: Stories, scene: Scene, times: Times, sketch: Sketch, many: int) -> None:
         self._stories, self._many = stories, many
         mine = scene.times[stories.places]
         self._since, self._until = scene.since(mine - NEAR_SECONDS), scene.until(mine + NEAR_SECONDS)
@@ -31,8 +31,8 @@ class Sameness:
         self._heavy = Boilerplate.of([stories], scene, times, sketch, many)
         # Where it is many in a story's own time, nothing has to be counted.
         own = self._heavy.within(stories.hashes, self._time[stories.owners()])
-        doubtful = np.unique(stories.hashes[(sketch.at_most(stories.hashes) > many.frequent) & ~own])
-        self._postings = Postings(scene, times, Wanted(doubtful), many.common)
+        doubtful = np.unique(stories.hashes[(sketch.at_most(stories.hashes) > many) & ~own])
+        self._postings = Postings(scene, times, Wanted(doubtful), many)
         self._doubtful = np.full(len(hashes), -1, np.int64)
         self._doubtful[np.searchsorted(hashes, doubtful)] = np.arange(len(doubtful))
 
@@ -43,48 +43,35 @@ class Sameness:
         return np.concatenate([np.empty(0), *parts])
 
     def _shares(self, i: Ints, j: Ints) -> NDArray[np.float64]:
-        one, other = self._counted(i, i, j), self._counted(j, i, j)
-        sizes = np.maximum(np.minimum(one[:, 0], other[:, 0]), 1)
-        shared = one[:, 1]  # the same seen from either side
-        share = shared / sizes
-        enough = shared >= FEWEST
-        usual = enough[0] & at_least(shared[0], sizes[0], SHARE)
-        almost_all = enough[1] & at_least(shared[1], sizes[1], ALMOST_ALL)
-        return np.where(usual, share[0], np.where(almost_all, share[1], 0.0))
+        (one, shared), (other, _) = self._counted(i, i, j), self._counted(j, i, j)  # shared: the same from either side
+        sizes = np.maximum(np.minimum(one, other), 1)
+        return np.where((shared >= FEWEST) & at_least(shared, sizes, SUSPECT), shared / sizes, 0.0)
 
-    def _counted(self, side: Ints, i: Ints, j: Ints) -> Ints:
-        """How many shingles of `side` count for the pairs (i, j), and how many of these stand in both: for each of the
-        two limits, [limit, (all, shared), pair]."""
+    def _counted(self, side: Ints, i: Ints, j: Ints) -> tuple[Ints, Ints]:
+        """How many shingles of `side` count for the pairs (i, j), and how many of these stand in both."""
         rows = self._stories.rows
         at, pair = ranges(rows[side], rows[side + 1] - rows[side])
         # A text of a few lines keeps more than one in 32. What the other would not have kept says nothing.
         comparable = self._stories.hashes[at] <= np.minimum(self._complete[i], self._complete[j])[pair]
         at, pair = at[comparable], pair[comparable]
-        shingle = self._shingle[at]
-        other = np.where(side == i, j, i)[pair]
-        both = self._stands_in(shingle, other)
-        hashes = self._stories.hashes[at]
+        shingle, hashes = self._shingle[at], self._stories.hashes[at]
+        both = self._stands_in(shingle, np.where(side == i, j, i)[pair])
         heavy = self._heavy.within(hashes, self._time[i[pair]]) | self._heavy.within(hashes, self._time[j[pair]])
-        since, until = self._since[i[pair]], self._until[j[pair]]
-        limit = np.clip((until - since) // self._many.one_in, self._many.frequent, self._many.common)
-        result = np.empty((2, 2, len(side)), np.int64)
-        for k, most in enumerate((limit, np.full_like(limit, self._many.common))):
-            counts = ~heavy
-            counts[counts] = ~self._boilerplate(*(x[~heavy] for x in (shingle, since, until, most)))
-            result[k, 0] = np.bincount(pair[counts], minlength=len(side))
-            result[k, 1] = np.bincount(pair[counts & both], minlength=len(side))
-        return result
+        counts = ~heavy
+        counts[counts] = ~self._boilerplate(*(x[~heavy] for x in (shingle, self._since[i[pair]], self._until[j[pair]])))
+        size = len(side)
+        return np.bincount(pair[counts], minlength=size), np.bincount(pair[counts & both], minlength=size)
 
     def _stands_in(self, shingle: Ints, story: Ints) -> Flags:
         key = story * self._count + shingle
         result: Flags = self._key[np.minimum(np.searchsorted(self._key, key), len(self._key) - 1)] == key
         return result
 
-    def _boilerplate(self, shingle: Ints, since: Ints, until: Ints, most: Ints) -> Flags:
+    def _boilerplate(self, shingle: Ints, since: Ints, until: Ints) -> Flags:
         result = np.zeros(len(shingle), np.bool_)
         doubtful = self._doubtful[shingle]
         at = np.flatnonzero(doubtful >= 0)
-        result[at] = self._postings.many(doubtful[at], since[at], until[at], most[at])
+        result[at] = self._postings.many(doubtful[at], since[at], until[at])
         return result
 
 

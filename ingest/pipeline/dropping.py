@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from ingest.errors import LeaseLost, UsageError
 from ingest.models import Story
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
-from ingest.pipeline.publishing import Work, clusters, judge, publishing, renewal, second, unpublished
+from ingest.pipeline.publishing import Work, judge, publishing, related_to, renewal, second, unpublished
 from ingest.store import Lease, Query, Slice, Store
 
 SLICE = 2000  # stories: their neighbourhood is judged again
@@ -66,9 +66,14 @@ def _remove(store: Store, stories: Sequence[Story], month: str, lease: Lease) ->
     work = Work({story.id: story for story in stories}, removed={story.id: month for story in stories})
     moved = {story.id: [second(story)] for story in stories}
     verdicts = judge(store, work, moved, renewal(store, lease))
-    heads, places = clusters(store, work, verdicts, moved)
-    changed = {id_: place for id_, place in places.items() if (heads[id_].cluster, heads[id_].lead) != place}
-    slice_ = Slice(links=verdicts.linked, unlinked=verdicts.unlinked, clusters=changed, removed=work.removed)
+    related = related_to(store, work, verdicts, moved)
+    slice_ = Slice(
+        links=verdicts.linked,
+        unlinked=verdicts.unlinked,
+        clusters=related.moved(),
+        rewritten_from=related.made_anew(),
+        removed=work.removed,
+    )
     store.write(slice_, lease)
 
 

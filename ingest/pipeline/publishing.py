@@ -8,6 +8,7 @@ far the file is published, is written in one go.
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import socket
@@ -231,12 +232,12 @@ def _slice(store: Store, work: Work, booking: Booking, lease: Lease) -> Slice:
     moved = _moved(work)
     verdicts = judge(store, work, moved, renewal(store, lease))
     store.renew(lease)
-    heads, places = clusters(store, work, verdicts, {*moved, *_reranked(work)})
-    counts = _count(work, places, booking, live=is_live(booking.file))
-    moves = {id_: place for id_, place in places.items() if (heads[id_].cluster, heads[id_].lead) != place}
-    stories = [_placed(work.after[id_], moves) for id_ in sorted(work.rewritten)]
+    related = related_to(store, work, verdicts, {*moved, *_reranked(work)})
+    counts = _count(work, related.places, booking, live=is_live(booking.file))
+    clusters, origins = related.moved(), related.made_anew()
+    stories = [_placed(work.after[id_], clusters, origins) for id_ in sorted(work.rewritten)]
     touched = [
-        _placed(story, moves)
+        _placed(story, clusters, origins)
         for id_, story in sorted(work.after.items())
         if id_ not in work.rewritten and story != work.before.get(id_)
     ]
@@ -248,15 +249,16 @@ def _slice(store: Store, work: Work, booking: Booking, lease: Lease) -> Slice:
         aliases=work.aliases,
         links=verdicts.linked,
         unlinked=verdicts.unlinked,
-        clusters={id_: place for id_, place in moves.items() if id_ not in written},
+        clusters={id_: place for id_, place in clusters.items() if id_ not in written},
+        rewritten_from={id_: origin for id_, origin in origins.items() if id_ not in written},
         removed=work.removed,
         booking=replace(booking, counts=counts),
     )
 
 
-def _placed(story: Story, clusters: Mapping[str, tuple[str, bool]]) -> Story:
+def _placed(story: Story, clusters: Mapping[str, tuple[str, bool]], origins: Mapping[str, str | None]) -> Story:
     cluster, lead = clusters.get(story.id, (story.cluster, story.lead))
-    return replace(story, cluster=cluster, lead=lead)
+    return replace(story, cluster=cluster, lead=lead, rewritten_from=origins.get(story.id, story.rewritten_from))
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +347,7 @@ def _reranked(work: Work) -> set[str]:
 def judge(store: Store, work: Work, moved: Mapping[str, list[int]], alive: Callable[[], None]) -> dedup.Verdicts:
     """Which links come and go, window by window."""
     prints = store.fingerprints((moved.keys() & work.after.keys()) - work.prints.keys()) | work.prints
+    look = dedup.CloseLook(functools.partial(_texts, store, work), alive)
     now = [(id_, second(work.after[id_]), prints[id_]) for id_ in moved if id_ in prints]
     return dedup.together(
         dedup.judge(
@@ -352,10 +355,17 @@ def judge(store: Store, work: Work, moved: Mapping[str, list[int]], alive: Calla
             moved.keys(),
             Window.of(row for row in now if since <= row[1] <= until),
             store.links,
+            look,
             alive=alive,
         )
         for since, until in dedup.reach(moment for times in moved.values() for moment in times)
     )
+
+
+def _texts(store: Store, work: Work, ids: Collection[str]) -> dict[str, tuple[str | None, str]]:
+    """Title and text of these stories, as they will be."""
+    here = {id_: work.after[id_].content for id_ in ids if id_ in work.after}
+    return {id_: (content.title, content.text) for id_, content in here.items()} | store.texts(ids - here.keys())
 
 
 def renewal(store: Store, lease: Lease) -> Callable[[], None]:
@@ -375,19 +385,35 @@ def second(story: Story) -> int:
     return int(story.instant().timestamp() // 1)
 
 
-def clusters(
-    store: Store, work: Work, verdicts: dedup.Verdicts, changed: Collection[str]
-) -> tuple[dict[str, Head], dict[str, tuple[str, bool]]]:
-    """The stories of every component that was touched, followed through the store as far as it reaches, as they were,
-    and their clusters and leads now."""
+@dataclass(frozen=True, slots=True)
+class Related:
+    """The stories of every component that was touched as they were, and what they are to each other now: cluster and
+    whether it leads, and what each was made from."""
+
+    heads: Mapping[str, Head]
+    places: Mapping[str, tuple[str, bool]]
+    origins: Mapping[str, str | None]
+
+    def moved(self) -> dict[str, tuple[str, bool]]:
+        return {
+            id_: place for id_, place in self.places.items() if (self.heads[id_].cluster, self.heads[id_].lead) != place
+        }
+
+    def made_anew(self) -> dict[str, str | None]:
+        return {id_: origin for id_, origin in self.origins.items() if self.heads[id_].rewritten_from != origin}
+
+
+def related_to(store: Store, work: Work, verdicts: dedup.Verdicts, changed: Collection[str]) -> Related:
+    """What is touched is followed through the store as far as it reaches."""
     ids, links = dedup.touched(changed, verdicts, store.links)
     ids -= work.before.keys() & work.removed.keys()
     heads = store.heads(ids - work.after.keys()) | {id_: _head(work.after[id_]) for id_ in ids & work.after.keys()}
-    return heads, dedup.clusters(heads, links)
+    places = dedup.clusters(heads, links)
+    return Related(heads, places, dedup.rewritten(heads, links, places))
 
 
 def _head(story: Story) -> Head:
-    return Head(story.id, story.published, story.first_seen, story.cluster, story.lead)
+    return Head(story.id, story.published, story.first_seen, story.cluster, story.lead, story.rewritten_from)
 
 
 def _count(

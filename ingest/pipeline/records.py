@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ingest import addresses, dates
-from ingest.models import Feed, FeedState, Link, Story
+from ingest.models import Feed, FeedState, Kinship, Link, Story
 from ingest.store import Hit, Query, Store
 
 Record = dict[str, Any]
@@ -28,13 +28,14 @@ def hit(found: Hit) -> Record:
 
 
 def story(store: Store, told: Story, *, most: int | None = None) -> Record:
-    """A story with the members of its cluster (the lead first, then in the order of time; at `most` so many) and its
-    revisions."""
+    """A story with the members of its cluster (the lead first, then in the order of time; at `most` so many), the story
+    that it was rewritten from, and its revisions."""
     found = members(store, told, most=most)
     links = store.links(member.id for member in found)
     return {
         **told.to_json(),
         "members": [_member(member, links, found[0]) for member in found],
+        "origin": _origin(store, told, links),
         "revisions": revisions(told),
     }
 
@@ -66,7 +67,7 @@ def revisions(told: Story) -> list[Record]:
 
 
 def _member(member: Story, links: Iterable[Link], lead: Story) -> Record:
-    own = [link for link in links if member.id in (link.a, link.b)]
+    own = [link for link in links if member.id in (link.a, link.b) and link.kinship is Kinship.SAME]
     return {
         "id": member.id,
         "lead": member.lead,
@@ -90,11 +91,32 @@ def _hours(lead: Story, member: Story) -> float | None:
 def _numbers(member: Story, own: list[Link]) -> list[Record]:
     """The numbers in which a copy differs from the lead, or where it is not linked to it, from its nearest."""
     nearest = max(own, key=lambda link: (link.other(member.id) == member.cluster, link.share, link.a, link.b))
-    theirs, ours = nearest.numbers if member.id == nearest.b else nearest.numbers[::-1]
+    return _differing(nearest, member.id)
+
+
+def _differing(link: Link, story: str) -> list[Record]:
+    theirs, ours = link.numbers if story == link.b else link.numbers[::-1]
     if not theirs and not ours:
         return []
-    of = nearest.other(member.id)
-    return [{"of": of, "theirs": list(dict.fromkeys(theirs)), "own": list(dict.fromkeys(ours))}]
+    return [{"of": link.other(story), "theirs": list(dict.fromkeys(theirs)), "own": list(dict.fromkeys(ours))}]
+
+
+def _origin(store: Store, told: Story, links: Iterable[Link]) -> Record | None:
+    """The story that it was rewritten from; where the two are linked themselves also why it is thought so."""
+    origin = store.get([told.rewritten_from]).get(told.rewritten_from) if told.rewritten_from else None
+    if not origin:
+        return None
+    link = next((link for link in links if {link.a, link.b} == {origin.id, told.id}), None)
+    return {
+        "id": origin.id,
+        "title": origin.content.title,
+        "source": origin.content.source,
+        "published": origin.published,
+        "url": origin.content.url,
+        "share": link.share if link else None,
+        "hours": link.hours if link else None,
+        "numbers": _differing(link, told.id) if link else [],
+    }
 
 
 def feed_id(url: str) -> str:

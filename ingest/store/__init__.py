@@ -50,7 +50,8 @@ class Slice:
     """What one publisher writes at once, in one transaction where the store has them.
 
     `stories` are new or have another text, tags or date; `touched` are only seen again (capture times, feeds).
-    `clusters` maps story → (cluster, lead) for stories whose text stays as it is. Aliases map address key → story.
+    `clusters` maps story → (cluster, lead) for stories whose text stays as it is, `rewritten_from` story → the one that
+    it was made from, or None. Aliases map address key → story.
     `removed` maps story → the closed month for which it goes, or for which it was never let in; its aliases stay.
     """
 
@@ -61,6 +62,7 @@ class Slice:
     links: Sequence[Link] = ()
     unlinked: Sequence[tuple[str, str]] = ()
     clusters: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    rewritten_from: Mapping[str, str | None] = field(default_factory=dict)
     removed: Mapping[str, str] = field(default_factory=dict)
     booking: Booking | None = None
 
@@ -203,6 +205,10 @@ class Store(Protocol):
         ...
 
     def heads(self, ids: Iterable[str]) -> dict[str, Head]: ...
+
+    def texts(self, ids: Iterable[str]) -> dict[str, tuple[str | None, str]]:
+        """Title and current text of those of these stories that are there."""
+        ...
 
     def indexed(self, ids: Iterable[str]) -> dict[str, datetime]:
         """When each of these stories was first written."""

@@ -10,7 +10,7 @@ import orjson
 import zstandard
 
 from ingest import dates
-from ingest.models import Content, Fingerprint, Link, Story, Version, Window
+from ingest.models import Content, Fingerprint, Kinship, Link, Story, Version, Window
 
 COLUMNS = (
     "id, instant, dated, lead, cluster, source, language, published, first_seen, indexed, rewritten_from, "
@@ -123,12 +123,10 @@ def unpack_window(found: Sequence[Row]) -> Window:
 
 def pack_link(link: Link) -> tuple[Any, ...]:
     numbers = orjson.dumps(link.numbers).decode() if any(link.numbers) else None
-    return link.a, link.b, link.share, link.hours, numbers
+    return link.a, link.b, link.share, link.hours, numbers, str(link.kinship)
 
 
 def unpack_link(row: Row) -> Link:
-    a, b, share, hours, numbers = row
-    if numbers is None:
-        return Link(a, b, share, hours)
-    only_a, only_b = orjson.loads(numbers)
-    return Link(a, b, share, hours, (tuple(only_a), tuple(only_b)))
+    a, b, share, hours, numbers, kinship = row
+    only_a, only_b = orjson.loads(numbers) if numbers else ((), ())
+    return Link(a, b, share, hours, (tuple(only_a), tuple(only_b)), Kinship(kinship))

@@ -192,12 +192,17 @@ class SqliteStore(Store):
             return [ident for (ident,) in connection.execute(sql, (first, first + _AFTER_ALL, max(0, limit)))]
 
     def heads(self, ids: Iterable[str]) -> dict[str, Head]:
-        sql = f"SELECT id, published, first_seen, cluster, lead FROM stories WHERE {_among('id')}"
+        sql = f"SELECT id, published, first_seen, cluster, lead, rewritten_from FROM stories WHERE {_among('id')}"
         with self._reading() as connection:
             return {
-                row[0]: Head(row[0], row[1], dates.instant(row[2]), row[3], bool(row[4]))
+                row[0]: Head(row[0], row[1], dates.instant(row[2]), row[3], bool(row[4]), row[5])
                 for row in connection.execute(sql, (_list(ids),))
             }
+
+    def texts(self, ids: Iterable[str]) -> dict[str, tuple[str | None, str]]:
+        with self._reading() as connection:
+            found = connection.execute(f"SELECT id, title, text FROM stories WHERE {_among('id')}", (_list(ids),))
+            return {ident: (title, text) for ident, title, text in found}
 
     def indexed(self, ids: Iterable[str]) -> dict[str, datetime]:
         with self._reading() as connection:
@@ -206,10 +211,9 @@ class SqliteStore(Store):
 
     def window(self, since: datetime, until: datetime) -> Iterator[Window]:
         """As the port says; both ends count in whole seconds, rounded down, as instants do."""
-        # CROSS: in the order of the index, whatever the planner thinks of the tables. One transaction a piece, so that
-        # the reader may write between two.
-        sql = """SELECT s.id, s.instant, f.numbers, f.shingles FROM stories s CROSS JOIN fingerprints f ON f.nr = s.nr
-                 WHERE (s.instant, s.id) > (?, ?) AND s.instant <= ? ORDER BY s.instant, s.id LIMIT ?"""
+        # One transaction a piece, so that the reader may write between two.
+        sql = """SELECT id, instant, numbers, shingles FROM fingerprints
+                 WHERE (instant, id) > (?, ?) AND instant <= ? ORDER BY instant, id LIMIT ?"""
         after: tuple[Any, ...] = rows.seconds(since) - 1, _AFTER_ALL
         while True:
             with self._reading() as connection:
@@ -221,8 +225,8 @@ class SqliteStore(Store):
             yield rows.unpack_window(found)
 
     def fingerprints(self, ids: Iterable[str]) -> dict[str, Fingerprint]:
-        sql = f"""SELECT s.id, f.numbers, f.shingles FROM stories s JOIN fingerprints f ON f.nr = s.nr
-                  WHERE {_among("s.id")}"""
+        sql = f"""SELECT s.id, f.numbers, f.shingles FROM stories s
+                  JOIN fingerprints f ON f.instant = s.instant AND f.id = s.id WHERE {_among("s.id")}"""
         with self._reading() as connection:
             found = connection.execute(sql, (_list(ids),))
             return {ident: rows.unpack_fingerprint(numbers, shingles) for ident, numbers, shingles in found}
@@ -239,11 +243,15 @@ class SqliteStore(Store):
             connection.executemany("INSERT OR REPLACE INTO aliases VALUES (?, ?)", slice_.aliases.items())
             connection.executemany("DELETE FROM links WHERE a = ? AND b = ?", map(sorted, slice_.unlinked))
             connection.executemany(
-                "INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?, ?)", map(rows.pack_link, slice_.links)
+                "INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?, ?, ?)", map(rows.pack_link, slice_.links)
             )
             connection.executemany(
                 "UPDATE stories SET cluster = ?1, lead = ?2 WHERE id = ?3 AND (cluster != ?1 OR lead != ?2)",
                 [(cluster, lead, ident) for ident, (cluster, lead) in slice_.clusters.items()],
+            )
+            connection.executemany(
+                "UPDATE stories SET rewritten_from = ?1 WHERE id = ?2 AND rewritten_from IS NOT ?1",
+                [(origin, ident) for ident, origin in slice_.rewritten_from.items()],
             )
             _remove(connection, slice_.removed)
             if slice_.booking:
@@ -575,9 +583,10 @@ def _write_stories(connection: apsw.Connection, slice_: Slice) -> None:
     connection.executemany(_UPSERT, packed)
     fresh = [story for ident, story in stories.items() if ident not in known]
     again = [story for ident, story in changed.items() if ident in known]
-    _write_words(connection, numbers, fresh, [story for story in again if known[story.id][1:] != _texts(story)])
+    _write_words(connection, numbers, fresh, [story for story in again if known[story.id][1:3] != _texts(story)])
     _write_topics(connection, numbers, fresh, again)
-    _write_fingerprints(connection, slice_.fingerprints, numbers)
+    _move_fingerprints(connection, stories, known)
+    _write_fingerprints(connection, slice_.fingerprints, stories)
 
 
 def _numbers(connection: apsw.Connection, stories: Iterable[str], known: Mapping[str, Any]) -> dict[str, int]:
@@ -590,10 +599,10 @@ def _texts(story: Story) -> tuple[str | None, str]:
     return story.content.title, story.content.text
 
 
-def _known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[int, str | None, str]]:
-    """Which of these stories are there: id → (nr, title, text)."""
-    sql = f"SELECT id, nr, title, text FROM stories WHERE {_among('id')}"
-    return {ident: (nr, title, text) for ident, nr, title, text in connection.execute(sql, (_list(ids),))}
+def _known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[int, str | None, str, int]]:
+    """Which of these stories are there: id → (nr, title, text, instant)."""
+    sql = f"SELECT id, nr, title, text, instant FROM stories WHERE {_among('id')}"
+    return {ident: (nr, title, text, at) for ident, nr, title, text, at in connection.execute(sql, (_list(ids),))}
 
 
 def _write_words(
@@ -635,25 +644,40 @@ def _write_topics(
     )
 
 
-def _write_fingerprints(
-    connection: apsw.Connection, fingerprints: Mapping[str, Fingerprint], numbers: Mapping[str, int]
+def _move_fingerprints(
+    connection: apsw.Connection, stories: Mapping[str, Story], known: Mapping[str, tuple[int, str | None, str, int]]
 ) -> None:
-    others = _known(connection, [ident for ident in fingerprints if ident not in numbers])
-    every = {**numbers, **{ident: nr for ident, (nr, _, _) in others.items()}}
+    """Each fingerprint stands at the instant of its story."""
+    instants = {ident: (rows.seconds(stories[ident].instant()), before) for ident, (_, _, _, before) in known.items()}
     connection.executemany(
-        "INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?)",
+        "UPDATE fingerprints SET instant = ? WHERE instant = ? AND id = ?",
+        [(now, before, ident) for ident, (now, before) in instants.items() if now != before],
+    )
+
+
+def _write_fingerprints(
+    connection: apsw.Connection, fingerprints: Mapping[str, Fingerprint], stories: Mapping[str, Story]
+) -> None:
+    others = _known(connection, [ident for ident in fingerprints if ident not in stories])
+    instants = {ident: rows.seconds(story.instant()) for ident, story in stories.items()}
+    instants |= {ident: instant for ident, (_, _, _, instant) in others.items()}
+    connection.executemany(
+        "INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?, ?)",
         (
-            (every[ident], *rows.pack_fingerprint(fingerprint))
+            (instants[ident], ident, *rows.pack_fingerprint(fingerprint))
             for ident, fingerprint in fingerprints.items()
-            if ident in every
+            if ident in instants
         ),
     )
 
 
 def _remove(connection: apsw.Connection, removed: Mapping[str, str]) -> None:
-    numbers = [(nr,) for nr, _, _ in _known(connection, list(removed)).values()]
+    known = _known(connection, list(removed))
+    numbers = [(nr,) for nr, _, _, _ in known.values()]
     connection.executemany("DELETE FROM words WHERE rowid = ?", numbers)
-    for table in ("story_topics", "story_proofs", "fingerprints", "stories"):
+    places = [(instant, ident) for ident, (_, _, _, instant) in known.items()]
+    connection.executemany("DELETE FROM fingerprints WHERE instant = ? AND id = ?", places)
+    for table in ("story_topics", "story_proofs", "stories"):
         connection.executemany(f"DELETE FROM {table} WHERE nr = ?", numbers)
     connection.executemany("INSERT OR REPLACE INTO removed VALUES (?, ?)", removed.items())
 

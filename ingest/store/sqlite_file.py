@@ -14,7 +14,7 @@ import apsw
 
 from ingest.errors import StoreGone
 
-SCHEMA = 4
+SCHEMA = 5
 # Says that a file is ours ("stry"), so that another program's database is not filled with our tables.
 APPLICATION = 0x73747279
 # A writer waits this long for another one's transaction; a slice takes about a second.
@@ -76,11 +76,13 @@ CREATE VIRTUAL TABLE words USING fts5 (
     content = '', contentless_delete = 1, tokenize = "ascii tokenchars '!#$%&()*+,-./:;<=>?@[\\]^_`{|}~'''"
 );
 INSERT INTO words (words, rank) VALUES ('hashsize', 16777216);
-CREATE TABLE fingerprints (
-    nr INTEGER PRIMARY KEY REFERENCES stories,
+CREATE TABLE fingerprints (        -- in the order in which a window is read
+    instant INTEGER NOT NULL,      -- as that of its story
+    id TEXT NOT NULL,
     numbers TEXT,                  -- JSON
-    shingles BLOB NOT NULL         -- uint64, little-endian, ascending
-);
+    shingles BLOB NOT NULL,        -- uint64, little-endian, ascending
+    PRIMARY KEY (instant, id)
+) WITHOUT ROWID;
 CREATE TABLE aliases (key TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE links (
     a TEXT NOT NULL,
@@ -88,6 +90,7 @@ CREATE TABLE links (
     share REAL NOT NULL,
     hours REAL NOT NULL,
     numbers TEXT,                  -- JSON
+    kinship TEXT NOT NULL DEFAULT 'same',
     PRIMARY KEY (a, b)
 ) WITHOUT ROWID;
 CREATE INDEX links_by_b ON links (b);
@@ -128,11 +131,25 @@ def _add_proofs(connection: apsw.Connection) -> None:
     )
 
 
+def _order_fingerprints(connection: apsw.Connection) -> None:
+    connection.execute("""
+        ALTER TABLE links ADD COLUMN kinship TEXT NOT NULL DEFAULT 'same';
+        ALTER TABLE fingerprints RENAME TO unordered;
+        CREATE TABLE fingerprints (
+            instant INTEGER NOT NULL, id TEXT NOT NULL, numbers TEXT, shingles BLOB NOT NULL, PRIMARY KEY (instant, id)
+        ) WITHOUT ROWID;
+        INSERT INTO fingerprints
+            SELECT s.instant, s.id, u.numbers, u.shingles FROM stories s JOIN unordered u ON u.nr = s.nr ORDER BY 1, 2;
+        DROP TABLE unordered;
+    """)
+
+
 # Version → what turns its tables into those of the next one, inside a transaction.
 MIGRATIONS: dict[int, Callable[[apsw.Connection], object]] = {
     1: _add_proofs,
     2: lambda connection: connection.execute(_CLOSED),
     3: lambda connection: connection.execute(_NARROW),
+    4: _order_fingerprints,
 }
 
 

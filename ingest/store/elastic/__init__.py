@@ -238,6 +238,10 @@ class ElasticStore(Store):
         hits = self._stories(ids, list(documents.HEAD))
         return {hit["_id"]: documents.head(hit["_source"]) for hit in hits}
 
+    def texts(self, ids: Iterable[str]) -> dict[str, tuple[str | None, str]]:
+        hits = self._stories(ids, ["title", "text"])
+        return {hit["_id"]: (hit["_source"]["title"], hit["_source"]["text"]) for hit in hits}
+
     def indexed(self, ids: Iterable[str]) -> dict[str, datetime]:
         hits = self._stories(ids, ["indexed"])
         return {hit["_id"]: dates.instant(hit["_source"]["indexed"]) for hit in hits}

@@ -18,7 +18,19 @@ import orjson
 import zstandard
 
 from ingest import dates
-from ingest.models import Content, Feed, FeedState, Fingerprint, FullText, Head, Link, Story, Version, WantedPage
+from ingest.models import (
+    Content,
+    Feed,
+    FeedState,
+    Fingerprint,
+    FullText,
+    Head,
+    Kinship,
+    Link,
+    Story,
+    Version,
+    WantedPage,
+)
 from ingest.store import Booking
 from ingest.store.rows import microseconds, seconds
 from ingest.store.terms import indexed
@@ -129,7 +141,7 @@ def _unpacked(packed: str | None) -> list[Version]:
     ]
 
 
-HEAD = ("id", "published", "first_seen", "cluster", "lead")
+HEAD = ("id", "published", "first_seen", "cluster", "lead", "rewritten_from")
 
 
 def head(document: Mapping[str, Any]) -> Head:
@@ -139,6 +151,7 @@ def head(document: Mapping[str, Any]) -> Head:
         dates.instant(document["first_seen"]),
         document["cluster"],
         document["lead"],
+        document["rewritten_from"],
     )
 
 
@@ -171,15 +184,17 @@ def shingles(document: Mapping[str, Any]) -> bytes:
 
 def link_document(link: Link) -> Document:
     numbers = orjson.dumps(link.numbers).decode() if any(link.numbers) else None
-    return {"a": link.a, "b": link.b, "share": link.share, "hours": link.hours, "numbers": numbers}
+    return {
+        **{name: getattr(link, name) for name in ("a", "b", "share", "hours")},
+        "numbers": numbers,
+        "kinship": str(link.kinship),
+    }
 
 
 def link(document: Mapping[str, Any]) -> Link:
-    share, hours = float(document["share"]), float(document["hours"])
-    if document["numbers"] is None:
-        return Link(document["a"], document["b"], share, hours)
-    only_a, only_b = orjson.loads(document["numbers"])
-    return Link(document["a"], document["b"], share, hours, (tuple(only_a), tuple(only_b)))
+    share, hours, kinship = float(document["share"]), float(document["hours"]), Kinship(document["kinship"])
+    only_a, only_b = orjson.loads(document["numbers"]) if document["numbers"] else ((), ())
+    return Link(document["a"], document["b"], share, hours, (tuple(only_a), tuple(only_b)), kinship)
 
 
 def booking_document(booking: Booking) -> Document:

@@ -154,6 +154,7 @@ _SMALL: dict[str, dict[str, Any]] = {
         "share": {"type": "double"},
         "hours": {"type": "double"},
         "numbers": _KEPT,
+        "kinship": _keyword(),
     },
     "bookings": {
         "file": _keyword(),

@@ -76,8 +76,8 @@ def changes(slice_: Slice) -> list[Change]:
         for id_, story in written.items()
     ]
     listed += [
-        Change("stories", id_, {"cluster": cluster, "lead": lead}, partial=True)
-        for id_, (cluster, lead) in slice_.clusters.items()
+        Change("stories", id_, document, partial=True)
+        for id_, document in _relations(slice_).items()
         if id_ not in written
     ]
     for id_, story in written.items():
@@ -109,6 +109,14 @@ def changes(slice_: Slice) -> list[Change]:
     return listed
 
 
+def _relations(slice_: Slice) -> dict[str, documents.Document]:
+    """What changes about stories whose text stays as it is."""
+    changed = {id_: {"cluster": cluster, "lead": lead} for id_, (cluster, lead) in slice_.clusters.items()}
+    for id_, origin in slice_.rewritten_from.items():
+        changed[id_] = {**changed.get(id_, {}), "rewritten_from": origin}
+    return changed
+
+
 def _plain(value: str) -> str:
     return value.encode("utf-8", "replace").decode()
 
@@ -133,6 +141,7 @@ class Writer:
         beside += self._forgotten(stories, beside, places)
         places |= self._look_up(beside)
         hold()
+        self._make_months([*stories, *beside], places)  # at once, which is faster than one kind after the other
         refused = self._carry_out([one for one in stories if not one.partial], places, hold)
         if not refused:
             moved = [one for one in stories if one.partial]
