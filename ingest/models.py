@@ -293,6 +293,7 @@ class Cleaned:
     language: str | None = None
     canonical_url: str | None = None
     site: str | None = None
+    wall: str | None = None  # what stands there instead of a story: "error-page", "robot-check", "consent-wall"
 
 
 class Status(StrEnum):

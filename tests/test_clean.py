@@ -263,5 +263,25 @@ def test_real_pages_keep_their_titles_dates_and_text() -> None:
     assert held > 0.85 * len(golds)
 
 
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="measuring data is not here")
+@pytest.mark.parametrize(
+    "name", ["aeb", "n4k", "fundus", "wcxb_article", "daniel", "magic", "traf_eval", "htmldate_eval"]
+)
+def test_every_real_page_is_read_and_none_with_a_story_comes_out_empty(name: str) -> None:
+    """Every seventh page of a set, chosen by nothing but its name."""
+    empty = []
+    for path in sorted((SHARED / "eval/clean/data" / name / "dev").glob("*.gold.json"))[::7]:
+        gold = json.loads(path.read_text(encoding="utf-8"))
+        body = gzip.decompress(path.with_name(path.name.replace(".gold.json", ".html.gz")).read_bytes())
+        started = time.process_time()
+        found = clean.page(body, url=gold["url"], charset="utf-8", captured=datetime(2026, 11, 1, tzinfo=UTC))
+        assert time.process_time() - started < 20, path.name
+        if gold.get("text") and not gold.get("flag") and not found.text:
+            empty.append(path.name)
+    assert empty == []
+
+
 def _loose(text: str) -> str:
     return "".join(filter(str.isalnum, text)).casefold()

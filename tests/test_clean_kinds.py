@@ -202,3 +202,33 @@ def test_the_outlet_is_an_author_only_where_it_signs_alone(authors: str, expecte
         f'{{"@type": "NewsArticle", "author": {authors}}}</script>'
     )
     assert cleaned(STORY, head).authors == expected
+
+
+# ---- what is no story
+
+
+@pytest.mark.parametrize(
+    ("title", "kind"),
+    [
+        ("404 Not Found", "error-page"),
+        ("404", "error-page"),
+        ("Page not found | News Example", "error-page"),
+        ("Страница не найдена", "error-page"),
+        ("Just a moment...", "robot-check"),
+        ("Attention Required! | Cloudflare", "robot-check"),
+        ("Before you continue to Example", "consent-wall"),
+        ("Example is part of the Sample family of brands", "consent-wall"),
+        ("Access denied: how the port of Sel was closed for three weeks", None),
+        ("The harbour of Sel is open again", None),
+        ("500", "error-page"),
+        ("502 new jobs for Orlen", None),
+        ("!", None),
+    ],
+)
+def test_errors_and_walls_are_named(title: str, kind: str | None) -> None:
+    assert cleaned(f"<h1>{title}</h1><p>Please come back later.</p>", f"<title>{title}</title>").wall == kind
+
+
+def test_a_story_with_the_title_of_an_error_is_a_story() -> None:
+    text = "".join(f"<p>{FIRST} {n}</p>" for n in range(10))
+    assert cleaned(f"<h1>Access denied</h1>{text}").wall is None

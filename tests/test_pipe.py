@@ -12,7 +12,8 @@ import pytest
 
 from ingest import dates
 from ingest.fetch import reasons
-from ingest.models import Feed, FullText, Outcome, RunReport
+from ingest.landing import Landing
+from ingest.models import Capture, Feed, FullText, Outcome, RunReport
 from ingest.pipeline import jobs, runs
 from ingest.pipeline.pipe import Pipe
 from ingest.settings import Settings
@@ -190,6 +191,37 @@ def test_entries_that_all_end_at_one_wall_keep_what_their_feed_told(pipe: Pipe, 
     server.on("/consent", Reply(200, page("Your privacy", *BRIDGE), HTML))
     assert outcomes(poll(pipe, Feed(server.url("/feed")))) == {"indexed": 2}
     assert sorted(str(story["title"]) for story in stories(pipe)) == ["Title 1", "Title 2"]
+
+
+def test_of_an_entry_whose_page_is_an_error_the_feeds_telling_stands(pipe: Pipe, server: FaultServer) -> None:
+    link = server.url("/news/bridge")
+    server.on("/feed", Reply(200, rss(item(link, "Pontoons at the river", "Engineers moved …")), RSS))
+    server.on("/news/bridge", Reply(200, page("404 Not Found", "Please come back later."), HTML))
+    assert outcomes(poll(pipe, Feed(server.url("/feed")))) == {"indexed": 1}
+    (story,) = stories(pipe)
+    assert (story["title"], story["text_from"], story["url"]) == ("Pontoons at the river", "teaser", link)
+
+
+def test_an_archive_of_pages_gives_stories_without_their_boxes_and_names_what_is_none(
+    pipe: Pipe, tmp_path: Path
+) -> None:
+    letter = "Subscribe to our letter, which tells every morning what moved the county."
+    box = f'<div class="newsletter-box"><p>{letter}</p></div>'
+    bodies = {
+        "bridge": page("Pontoons at the river", *BRIDGE).replace(b"</p><p>", f"</p>{box}<p>".encode(), 1),
+        "gone": page("404 Not Found | Northwire", "Please come back later."),
+        "check": page("Just a moment...", "Checking that you are no robot."),
+        "wall": page("We value your privacy", "We and our partners store data on your device."),
+    }
+    archive = Landing(str(tmp_path))
+    with archive.captures("pages.warc.gz") as writer:
+        for name, body in bodies.items():
+            writer.add(Capture(f"https://a.example/{name}", 200, tuple(HTML.items()), body, datetime.now(UTC)))
+    report, _ = jobs.backfill(pipe, runs.start("archive"), [str(tmp_path / "pages.warc.gz")], workers=1)
+    assert outcomes(report) == {"indexed": 1, "rejected": 3}
+    assert report.reasons == {"error-page": 1, "robot-check": 1, "consent-wall": 1}
+    (story,) = stories(pipe)
+    assert str(story["text"]).split("\n\n") == list(BRIDGE)
 
 
 def test_a_redirected_page_is_one_story_under_both_addresses(pipe: Pipe, server: FaultServer) -> None:

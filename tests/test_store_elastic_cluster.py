@@ -85,9 +85,5 @@ def test_a_node_dies_while_it_is_published_to(
         assert outcome(pipe.store) == expected
         assert [one.what for one in pipe.store.check() if not one.ok] == []  # type: ignore[attr-defined]
         with nodes[1].client() as client:
-            health = client.cluster.health()
-            assert (health["number_of_nodes"], health["status"]) == (
-                2,
-                "green" if not health["unassigned_shards"] else "yellow",
-            )
+            assert client.cluster.health()["number_of_nodes"] == NODES - 1
         assert pipe.store.search(Query("convoy")).total > 0

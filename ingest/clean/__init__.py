@@ -17,7 +17,7 @@ from difflib import SequenceMatcher
 
 from ingest import words
 from ingest.clean import body as bodies
-from ingest.clean import fragments, languages, markup, metadata, statements
+from ingest.clean import fragments, languages, markup, metadata, statements, walls
 from ingest.models import Cleaned
 
 TEXT_LENGTH = 1_000_000  # code points of a story's text; a novel has as many
@@ -44,6 +44,7 @@ def page(body: bytes, *, url: str | None, charset: str | None, captured: datetim
         language=language(text or found.title or "", found.languages),
         canonical_url=found.canonical_url,
         site=found.site,
+        wall=walls.kind(found.title, text),
     )
 
 

@@ -83,6 +83,8 @@ class _Walk:
 
     def end(self) -> None:
         """The end of a block; two line breaks in it divide paragraphs."""
+        if not self.words:
+            return
         raw, linked = "".join(self.words), self.linked
         self.words.clear()
         self.linked = 0
@@ -129,7 +131,9 @@ def read(body: LexborNode) -> tuple[list[Element], list[Block]]:
             continue
         tag = node.tag or ""
         if tag == "-text":
-            walk.say(node.text_content or "")
+            text = node.text_content or ""
+            if text != "\n" or walk.words:
+                walk.say(text)
         elif tag == "br":
             walk.words.append("\v")
         elif tag not in _SKIPPED and len(walk.elements) < _MOST_ELEMENTS:
@@ -164,10 +168,12 @@ def _named(node: LexborNode, tag: str) -> tuple[str, str, bool]:
     stated = node.attributes
     if not stated:
         return "", *judged(tag, "", "", "")
-    names = f"{stated.get('class') or ''} {stated.get('id') or ''}"[:_LONGEST_NAMES].strip()
-    reason, body = judged(tag, names, stated.get("role") or "", stated.get("itemprop") or "")
+    get = stated.get
+    names = f"{get('class') or ''} {get('id') or ''}"[:_LONGEST_NAMES]
+    reason, body = judged(tag, names, get("role") or "", get("itemprop") or "")
+    style = get("style")
     if not reason and (
-        "hidden" in stated or stated.get("aria-hidden") == "true" or _NONE.search(stated.get("style") or "")
+        "hidden" in stated or get("aria-hidden") == "true" or (style and "none" in style and _NONE.search(style))
     ):
         return names, HIDDEN, False
     return names, reason, body

@@ -14,8 +14,8 @@ import trafilatura
 from ingest.clean import blocks as reading
 from ingest.clean import container, fragments, markup
 from ingest.clean.blocks import HEADINGS, Block, Element
-from ingest.clean.container import DENSE, DENSITY, END, width
-from ingest.clean.furniture import ONWARD, OWN, RIGHTS, STANDFIRST
+from ingest.clean.container import DENSITY, ends, is_dense, width
+from ingest.clean.furniture import ONWARD, OWN, STANDFIRST, reserves_rights
 
 # Less than this (in letters of an alphabet) is a teaser, a caption or a consent notice: then trafilatura is asked, and
 # what the page carries as data is looked at.
@@ -110,15 +110,15 @@ def _against(block: Block, element: Element) -> str | None:
         return "title"
     if block.tag in HEADINGS:
         return "heading in a link" if links > 0.6 else None
-    if links > 0.6 and not (links < 0.85 and length > 100 and block.tag == "p" and END.search(text)):
+    if links > 0.6 and not (links < 0.85 and length > 100 and block.tag == "p" and ends(text)):
         return "links"
     if block.tag in ("td", "th") and not block.weight:
         return "cell without a sentence"
-    if length < 700 and RIGHTS.search(text):
+    if length < 700 and reserves_rights(text):
         return "rights"
     if length < 250 and OWN.match(text):
         return "leads on or credits"
-    if block.tag not in _TEXT and length < 50 and not END.search(text):
+    if block.tag not in _TEXT and length < 50 and not ends(text):
         return "short, no sentence"
     return None
 
@@ -177,7 +177,7 @@ def _trim(chosen: list[Block]) -> None:
 
 
 def _is_scrap(block: Block, length: int) -> bool:
-    return len(block.text) < length / (DENSITY if DENSE.search(block.text) else 1) and not END.search(block.text)
+    return len(block.text) < length / (DENSITY if is_dense(block.text) else 1) and not ends(block.text)
 
 
 def _drop_headings_of_nothing(chosen: list[Block]) -> None:

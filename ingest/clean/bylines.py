@@ -15,19 +15,20 @@ _AUTHOR = ("author", "article:author", "parsely-author", "dc.creator", "dcterms.
 
 def authors(found: Statements, not_these: Iterable[str | None]) -> tuple[str, ...]:
     """The names of those who signed: JSON-LD's, meta elements', microdata's, the byline's. `not_these` are the names of
-    the site: it is its own author only where a statement names nobody else."""
-    outlet = {folded(name) for name in not_these if name}
+    the site: it is its own author only where nobody else is named."""
     story = found.story
+    outlet = {folded(name) for name in not_these if name}
     stated = statements.names(story.get("author")) or statements.names(story.get("creator"))
     signed: tuple[str, ...] = ()
     for source in (stated, found.named(*_AUTHOR), found.itemprop("author")):
         everybody = names(source)
-        if people := tuple(name for name in everybody if folded(name) not in outlet):
+        if people := tuple(name for name in everybody if folded(name) not in outlet and not _DOMAIN.fullmatch(name)):
             return people
         signed = signed or everybody[:1]
     return _in_bylines(found, outlet) or signed
 
 
+_DOMAIN = re.compile(r"[\w-]+\.[a-z]{2,4}")
 _BYLINES = '[rel~="author"], [class*="byline" i], [class*="author" i], [class*="autor" i]'
 
 
@@ -51,7 +52,9 @@ _BY = re.compile(
 _ASIDE = re.compile(r"\([^()]*\)?|\S*(?:://|@|www\.)\S*")  # agencies and pictures in brackets, addresses, handles
 _BETWEEN = re.compile(r"\s*(?:[,;|/•&]|\b(?:and|und|et|y|og|och|и|та|і)\b)\s*", re.IGNORECASE)
 _NO_NAME = re.compile(
-    r"\d{3}|^(?:admin\w*|editor\w*|staff|redaktion|webmaster|none|null|undefined|unknown|authors?)$", re.IGNORECASE
+    r"""\d{3} | ^(?:admin\w*|editor\w*|staff|redaktion|webmaster|none|null|undefined|unknown|authors?)$
+    | ^(?:twitter|facebook|email|share|follow|says|written[ ]by|sign[ ]in)\b""",
+    re.IGNORECASE | re.VERBOSE,
 )
 
 

@@ -14,9 +14,9 @@ from ingest.clean.blocks import HEADINGS, Block, Element
 from ingest.clean.naming import CAPTION, CONSENT, HIDDEN
 
 # Scripts that need fewer characters for a sentence.
-DENSE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
+_DENSE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 DENSITY = 2.5
-END = re.compile(r"""[.!?…。！？:;"”’»)\]؟।]\s*$""")
+_ENDS = frozenset('.!?…。！？:;"”’»)]؟।')
 
 _SENTENCE = 50  # characters below which a block is no prose
 _LONG = 120  # characters from which on a block is prose without a full stop, too
@@ -47,7 +47,17 @@ def weigh(elements: list[Element], blocks: list[Block]) -> float:
 
 def width(text: str) -> float:
     """The length of a text in characters of an alphabet."""
-    return len(text) * DENSITY if not text.isascii() and DENSE.search(text) else len(text)
+    return len(text) * DENSITY if is_dense(text) else len(text)
+
+
+def is_dense(text: str) -> bool:
+    """Whether it is in a script that needs fewer characters for a sentence."""
+    return not text.isascii() and _DENSE.search(text, 0, 300) is not None
+
+
+def ends(text: str) -> bool:
+    """Whether it ends as a sentence does."""
+    return text[-1] in _ENDS
 
 
 def _weight(block: Block) -> float:
@@ -55,9 +65,9 @@ def _weight(block: Block) -> float:
     if block.tag in HEADINGS or block.linked > 0.5 * len(text):
         return 0.0
     weight = float(len(text) - block.linked)
-    if not text.isascii() and DENSE.search(text):
+    if is_dense(text):
         weight *= DENSITY
-    if weight < _SENTENCE or (weight < _LONG and not END.search(text)):
+    if weight < _SENTENCE or (weight < _LONG and text[-1] not in _ENDS):
         return 0.0
     return min(weight, _HEAVIEST)
 

@@ -22,16 +22,23 @@ OWN = re.compile(
     )""",
     re.I | re.VERBOSE,
 )
-# Rights that somebody reserves, anywhere in a block.
-RIGHTS = re.compile(
-    r"""all[ ]rights[ ]reserved | alle[ ]rechte[ ]vorbehalten | tous[ ]droits[ ]réservés
-    | todos[ ](?:los[ ]derechos|os[ ]direitos)[ ]reservados | все[ ]права[ ]защищены | всі[ ]права[ ]захищені
-    | wszelkie[ ]prawa[ ]zastrzeżone | tutti[ ]i[ ]diritti[ ]riservati | may[ ]not[ ]be[ ](?:published|reproduced)
-    | 版权所有 | 版權所有 | 未经授权 | 未經授權 | 請勿擅自 | 转载请注明 | 无断转载 | 無断転載
-    | ©\s*(?:\d{4}|[A-Z]) | (?:\(c\)|copyright)\s*(?:©|\d{4})
-    """,
-    re.I | re.VERBOSE,
-)
+# What those write who reserve rights, anywhere in a block.
+_RIGHTS = (
+    "all rights reserved", "alle rechte vorbehalten", "tous droits réservés",
+    "todos los derechos reservados", "todos os direitos reservados", "tutti i diritti riservati",
+    "wszelkie prawa zastrzeżone", "все права защищены", "всі права захищені",
+    "may not be published", "may not be reproduced", "版权所有", "版權所有", "未经授权", "未經授權", "請勿擅自",
+    "转载请注明", "无断转载", "無断転載",
+)  # fmt: skip
+_COPYRIGHT = re.compile(r"©\s*(?:\d{4}|[A-Z])|(?:\([cC]\)|[cC]opyright|COPYRIGHT)\s*(?:©|\d{4})")
+
+
+def reserves_rights(text: str) -> bool:
+    """Whether it is a notice of copyright."""
+    lowered = text.casefold()
+    return any(words in lowered for words in _RIGHTS) or _COPYRIGHT.search(text) is not None
+
+
 # Headings of what follows a story.
 ONWARD = re.compile(
     r"""\W*(?:

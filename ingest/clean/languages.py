@@ -15,7 +15,7 @@ _ENOUGH_LETTERS = 40
 # that nobody changed.
 _PLENTY_OF_LETTERS = 150
 _SURE = 0.99
-_READ = 1_200  # characters that are looked at; more changes nothing
+_READ = 800  # characters that are looked at; more changes nothing
 
 # Written so alike that a detector is no judge between them.
 _ALIKE = (
@@ -60,11 +60,32 @@ def language(text: str, hints: Sequence[str | None] = ()) -> str | None:
     letters = sum(map(str.isalpha, sample)) * (_LETTERS_PER_IDEOGRAPH if script in _IDEOGRAPHIC else 1)
     if letters < _ENOUGH_LETTERS:
         return stated[0] if stated else None
+    if stated and _reads_like(sample, stated[0]):
+        return stated[0]
     detected, sureness = _detected(sample)
     if not stated:
         return detected
     alike = any(detected in group and stated[0] in group for group in _ALIKE)
     return stated[0] if alike or letters < _PLENTY_OF_LETTERS or sureness < _SURE else detected
+
+
+# Words that no text does without, of languages that no neighbour shares many of them with. Asking the detector takes
+# ten times as long.
+_COMMON = {
+    "en": frozenset("the and of to with that was from have for by this which would their".split()),  # noqa: SIM905
+    "de": frozenset("der und das den mit von für ist nicht auf dem ein eine sich zu werden wurde".split()),  # noqa: SIM905
+    "fr": frozenset("les et des une dans pour qui est du au cette avec sont pas ses aux".split()),  # noqa: SIM905
+}
+_SHARE = (
+    0.15  # of the words that must be common ones; measured: 0.2 to 0.45 in the right language, below 0.08 in others
+)
+
+
+def _reads_like(sample: str, language: str) -> bool:
+    """Whether the common words of a language make up as much of the text as they do in that language alone."""
+    common = _COMMON.get(language)
+    words = re.findall(r"[^\W\d_]+", sample.casefold())
+    return common is not None and len(words) >= 20 and sum(word in common for word in words) >= _SHARE * len(words)
 
 
 def _detected(sample: str) -> tuple[str, float]:
@@ -84,6 +105,8 @@ def _identifier() -> Any:
 
 def _script(sample: str) -> str:
     """The script of most of its first letters, as Unicode names it."""
+    if sample[:600].isascii():
+        return "LATIN" if any(map(str.isalpha, sample[:600])) else ""
     letters = [letter for letter in sample[:600] if letter.isalpha()][:300]
     counted = Counter(unicodedata.name(letter, "?").split(maxsplit=1)[0].split("-")[0] for letter in letters)
     if counted["HIRAGANA"] + counted["KATAKANA"] > len(letters) / 10:  # Japanese mixes

@@ -125,6 +125,12 @@ class Reader:
     def told(self, entry: Entry, *, first_seen: datetime | None = None) -> Content | Rejection:
         """The story of an entry."""
         cleaned, text_from = _cleaned(entry)
+        if cleaned.wall and not entry.feed:
+            return Rejection(cleaned.wall, cleaned.title or "", entry.where)
+        if cleaned.wall:  # then what the feed says of the story stands, under its own link
+            link = entry.addresses[-1] if entry.addresses else entry.url
+            entry = replace(entry, page=None, url=link, addresses=())
+            cleaned, text_from = _cleaned(entry)
         title = _title(entry, cleaned)
         text = clean.without_title(cleaned.text, title)
         if not text and entry.text is None and (entry.page is not None or not title):

@@ -21,6 +21,7 @@ import apsw.unicode
 LONGEST = 255
 # A cache of words keeps about 200 bytes for each: 20 MB. English news uses about 50,000 different words a day.
 _REMEMBERED = 100_000
+_LONGEST_PIECE = 30  # characters; longer ones, as whole sentences without blanks, do not come again
 
 _SINGLE = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -67,10 +68,14 @@ def words(text: str) -> Iterator[Word]:
 
 
 def indexed(text: str) -> tuple[str, set[str]]:
-    """The terms of a text with blanks between them, and the forms that stemming changed."""
-    terms = _terms()
-    found = [terms[word] for word in apsw.unicode.word_iter(text)]
-    return " ".join([stems for stems, _ in found if stems]), {forms for stems, forms in found if forms != stems}
+    """The terms of a text with blanks between them, and the forms that stemming changed.
+
+    UAX #29 joins nothing over a blank or a line's end, so what stands between two is looked up as a whole: finding
+    words in it anew took two thirds of the time of publishing.
+    """
+    pieces = _pieces()
+    found = [pieces[piece] for piece in text.replace("\n", " ").split(" ")]
+    return " ".join([stems for stems, _ in found if stems]), {form for _, forms in found for form in forms}
 
 
 def folded(word: str) -> str:
@@ -116,6 +121,26 @@ class _Terms(dict[str, tuple[str, str]]):
 @cache
 def _terms() -> _Terms:
     return _Terms()
+
+
+class _Pieces(dict[str, tuple[str, tuple[str, ...]]]):
+    """What stands between two blanks → its terms, joined by blanks, and the forms that stemming changed."""
+
+    def __missing__(self, piece: str) -> tuple[str, tuple[str, ...]]:
+        terms = _terms()
+        found = [terms[word] for word in apsw.unicode.word_iter(piece)]
+        changed = tuple(forms for stems, forms in found if forms != stems)
+        pair = " ".join([stems for stems, _ in found if stems]), changed
+        if len(piece) <= _LONGEST_PIECE:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[piece] = pair
+        return pair
+
+
+@cache
+def _pieces() -> _Pieces:
+    return _Pieces()
 
 
 # SQLite's own Porter stemmer, word by word; a connection is used by one thread at a time.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 CACHE = 200_000  # words that a lexicon remembers before it starts anew, about 30 MB
 LONGEST_WORD = 60  # code points; longer tokens are no words
+HEAD = 3  # letters by which words with `*` are looked up; the shortest of them have one less
 ELIDING = frozenset({"fr", "it", "ca"})  # an apostrophe ends a word there: l'armée; elsewhere it stands inside one
 
 _WORD = re.compile(r"[^\W_]+(?:['’ʼ][^\W_]+)*")
@@ -40,8 +41,9 @@ class Lexicon(dict[str, "Known | None"]):
         self.token = _ELIDED_WORD if language in ELIDING else _WORD
         self.exact: dict[str, list[int]] = {}
         self.cased: dict[str, list[int]] = {}
-        self.prefixes: dict[str, list[tuple[str, int]]] = {}  # by their first two letters
+        self.prefixes: dict[str, list[tuple[str, int]]] = {}  # by their first HEAD letters
         self.suffixes: list[tuple[str, int]] = []
+        self.ends: tuple[str, ...] = ()
         self.parts: list[tuple[str, int]] = []
         self.digits: list[int] = []
         self.ids: dict[str, int] = {}
@@ -75,8 +77,9 @@ class Lexicon(dict[str, "Known | None"]):
             bare = form.strip("*")
             if form.startswith("*"):
                 (self.parts if form.endswith("*") else self.suffixes).append((bare.lower(), number))
+                self.ends = tuple(end for end, _ in self.suffixes)
             elif form.endswith("*"):
-                self.prefixes.setdefault(bare[:2].lower(), []).append((bare.lower(), number))
+                self.prefixes.setdefault(bare[:HEAD].lower(), []).append((bare.lower(), number))
             elif bare.isupper():
                 self.cased.setdefault(bare, []).append(number)
             else:
@@ -97,9 +100,14 @@ class Lexicon(dict[str, "Known | None"]):
         fits = {*self.cased.get(plain, ()), *(self.digits if plain[0].isdigit() else ())}
         plain = plain.lower()
         fits.update(self.exact.get(plain, ()))
-        fits.update(number for start, number in self.prefixes.get(plain[:2], ()) if plain.startswith(start))
-        fits.update(number for end, number in self.suffixes if plain.endswith(end))
-        fits.update(number for part, number in self.parts if part in plain)
+        for head in (plain[:HEAD], plain[: HEAD - 1]):
+            for start, number in self.prefixes.get(head, ()):
+                if plain.startswith(start):
+                    fits.add(number)
+        if plain.endswith(self.ends):
+            fits.update(number for end, number in self.suffixes if plain.endswith(end))
+        if self.parts:
+            fits.update(number for part, number in self.parts if part in plain)
         if not fits:
             return None
         mask = excluded = 0

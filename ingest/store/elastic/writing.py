@@ -141,6 +141,7 @@ class Writer:
         beside += self._forgotten(stories, beside, places)
         places |= self._look_up(beside)
         hold()
+        self._make_months([*stories, *beside], places)  # at once, which is faster than one kind after the other
         refused = self._carry_out([one for one in stories if not one.partial], places, hold)
         if not refused:
             moved = [one for one in stories if one.partial]
