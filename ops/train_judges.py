@@ -44,7 +44,7 @@ DEPTH = 3
 PARTS = 5
 # From where on a pair counts, as the sum of a judge's numbers: a false link joins two clusters, a missing one is often
 # made good by others.
-LEAST = {"same": 1.0, "rewritten": 1.0}
+LEAST = {"same": 1.0, "rewritten": 0.5}
 TREES = {"same": 150, "rewritten": 100}
 
 

@@ -82,11 +82,11 @@ def _kinships(rows: NDArray[np.float64]) -> list[Kinship | None]:
     if not len(rows):
         return []
     same = judges()["same"].holds(rows) | _word_for_word(rows)
+    held = same & _holds_others(rows)
     rewritten = judges()["rewritten"].holds(rows)
-    alone = ~_holds_others(rows)
     return [
-        Kinship.SAME if a else Kinship.REWRITTEN if b else None
-        for a, b in zip((same & alone).tolist(), (rewritten & alone).tolist(), strict=True)
+        None if a else Kinship.SAME if b else Kinship.REWRITTEN if c else None
+        for a, b, c in zip(held.tolist(), same.tolist(), rewritten.tolist(), strict=True)
     ]
 
 
