@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install run up down test lint kibana bench clean
+.PHONY: help install run up down test lint kibana bench clean pictures
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -57,6 +57,9 @@ lint: install ## Style, types and floors alone
 
 kibana: install ## Kibana's saved objects, from seeds/kibana/objects.yaml
 	@$(BIN)/python ops/kibana.py
+
+pictures: install ## Take docs/pictures anew, with Chromium
+	@$(BIN)/python ops/pictures.py
 
 bench: install ## Measure against peers; no part of the tests
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

@@ -138,9 +138,13 @@ def _learned() -> tuple[float, Found] | None:
 
 def _show(name: str, stories: Sequence[Story], found: Found, main_topics: Found | None = None) -> None:
     """One line: macro-F1, F1 of each topic, recall by weight, precision on main topics, false alarms."""
-    scores = [_f1(stories, found, topic) for topic in TOPICS]
-    by_topic = "  ".join(f"{topic[:3]} {score:.2f}" for topic, score in zip(TOPICS, scores, strict=True))
-    line = f"{name:18s} n {len(stories):3d}  macro-F1 {sum(scores) / len(scores):.3f}  {by_topic}"
+    scores = {topic: _f1(stories, found, topic) for topic in TOPICS}
+    there = [score for score in scores.values() if score is not None]
+    by_topic = "  ".join(
+        f"{topic[:3]} {'-' if score is None else f'{score:.2f}':4s}" for topic, score in scores.items()
+    )
+    macro = f"{sum(there) / len(there):.3f}" if there else "-"
+    line = f"{name:18s} n {len(stories):3d}  macro-F1 {macro:5s}  {by_topic}"
     line += f"  recall main {_recall(stories, found, 'main')} mentioned {_recall(stories, found, 'mentioned')}"
     if main_topics is not None:
         pairs = [(one, topic) for one in stories for topic in main_topics[one["id"]]]
@@ -152,10 +156,11 @@ def _show(name: str, stories: Sequence[Story], found: Found, main_topics: Found 
     print(line)
 
 
-def _f1(stories: Sequence[Story], found: Found, topic: str) -> float:
+def _f1(stories: Sequence[Story], found: Found, topic: str) -> float | None:
+    """None where no story has the topic and none was given it."""
     pairs = [(topic in one["topics"], topic in found[one["id"]]) for one in stories]
     right, wrong = pairs.count((True, True)), pairs.count((True, False)) + pairs.count((False, True))
-    return 2 * right / (2 * right + wrong) if right + wrong else 1.0
+    return 2 * right / (2 * right + wrong) if right + wrong else None
 
 
 def _recall(stories: Sequence[Story], found: Found, weight: str) -> str:

@@ -116,7 +116,17 @@ def test_a_wrong_token_opens_nothing(public: TestClient, wrong: str) -> None:
     assert public.get("/api/search", headers={"Authorization": wrong}).status_code == 401
 
 
-@pytest.mark.parametrize("cookie", ["", TOKEN, "9" * 30 + ".x", "x.y", session(TOKEN, 0), session("another", None)])
+COOKIES = {
+    "none": "",
+    "the token": TOKEN,
+    "too late": "9" * 30 + ".x",
+    "no cookie": "x.y",
+    "too old": session(TOKEN, 0),
+    "of another": session("another"),
+}
+
+
+@pytest.mark.parametrize("cookie", COOKIES.values(), ids=COOKIES.keys())
 def test_a_cookie_that_is_not_ours_or_too_old_opens_nothing(public: TestClient, cookie: str) -> None:
     assert public.get("/api/search", headers={"Cookie": f"sitrep={cookie}"}).status_code == 401
 

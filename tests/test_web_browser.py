@@ -110,3 +110,58 @@ def test_no_page_is_wider_than_its_window(browser: Browser, site: str, width: in
             page.goto(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         page.faults.clear()  # type: ignore[attr-defined]  # the browser notes the 404
+
+
+def test_evidence_tells_its_rule_and_leads_to_its_place(browser: Browser, site: str) -> None:
+    with opened(browser, site) as page:
+        page.goto("/?q=340%2C000")
+        page.locator(".hit h2 a").first.click()
+        proof = page.locator(".text .proof").first
+        proof.hover()
+        assert re.match(r"\w+, \w+: rule [\w-]+", str(proof.get_attribute("title")))
+        page.get_by_role("link", name="to its place").first.click()
+        until(page, "#at-")
+        page.keyboard.press("Escape")
+        until(page, "/?q=340%2C000")
+
+
+def test_a_copy_stands_beside_its_lead(browser: Browser, site: str) -> None:
+    with opened(browser, site) as page:
+        page.goto("/?q=340%2C000")
+        page.locator(".hit h2 a").first.click()
+        page.get_by_role("link", name="beside the first").first.click()
+        expect(page.get_by_role("heading", name="Side by side")).to_be_visible()
+        expect(page.locator("del, ins").first).to_be_visible()
+        page.get_by_role("link").filter(has_text="340,000").first.click()
+        expect(page.locator(".timeline li").first).to_contain_text("first")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_stands_in_the_way_of_anybody(browser: Browser, site: str, scheme: str) -> None:
+    """axe-core, on every page and in both themes."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    with opened(browser, site, color_scheme=scheme) as page:
+        page.goto("/?q=340%2C000")
+        story = str(page.locator(".hit h2 a").first.get_attribute("href"))
+        page.goto(story)
+        beside = str(page.get_by_role("link", name="beside the first").first.get_attribute("href"))
+        paths = (
+            "/",
+            "/?q=troops&topic=aid&since=2024-01-01",
+            "/?q=nothingatall",
+            story,
+            beside,
+            "/days",
+            "/login",
+            "/api",
+        )
+        for path in (*paths, "/runs", "/feeds", "/topics"):
+            page.goto(path)
+            found = Axe().run(page)
+            serious = [
+                (path, each["id"], each["nodes"][0]["html"][:200])
+                for each in found.response["violations"]
+                if each["impact"] in ("serious", "critical")
+            ]
+            assert serious == []

@@ -83,6 +83,7 @@ def _listening(host: str, port: int) -> socket.socket:
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((name, port))
+        listening.listen(128)  # who comes before the server is up waits
     except OSError as error:
         why = error.strerror or str(error)
         advice = "Choose another with --port (0: any that is free)."

@@ -8,10 +8,20 @@
   const place = figure.querySelector(".plots");
   const reading = figure.querySelector(".reading");
   const still = reading.textContent;
-  const bins = chart.bins;
+  const bins = chart.bins.map(([since, stories, ...rest], n) => {
+    const said = rest.pop();
+    return {
+      since,
+      until: n + 1 < chart.bins.length ? chart.bins[n + 1][0] : chart.end,
+      stories,
+      topics: rest,
+      watched: said !== 0,
+      quiet: Array.isArray(said) ? { usual: said[0], silent: said.slice(1) } : null,
+    };
+  });
   const seconds = (day) => Date.parse(day + "T00:00:00Z") / 1000;
   const starts = bins.map((bin) => seconds(bin.since));
-  const width = bins.length > 1 ? starts[1] - starts[0] : 86400;
+  const width = { day: 1, week: 7, month: 30.44 }[chart.unit] * 86400;
   const rows = [["all", bins.map((bin) => bin.stories)]].concat(
     chart.topics.map((topic, n) => [topic, bins.map((bin) => bin.topics[n])]),
   );
