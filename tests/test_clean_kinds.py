@@ -95,6 +95,30 @@ def test_subheads_lists_and_quotes_are_text() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Ines Falk is a senior reporter for the Courier and lives in Orlen with her two dogs.",
+        "Tom Ayre may be reached at tom@news.example, also at night.",
+        "Lena Voss and Ada Brenn contributed to this report from the harbour and from the ridge.",
+        "Sign up for our daily letter on what moves the district and the villages behind the ridge.",
+        "Follow us on any of the networks.",
+    ],
+)
+def test_the_last_lines_about_author_and_site_are_none_of_it(line: str) -> None:
+    page = f"<article><h1>The harbour of Sel is open again</h1>{STORY}<p>{line}</p></article>"
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+    person = "Ines Falk is a reporter who was on the first ship and saw the lorries wait at the quay before sunrise."
+    page = f"<article><h1>The harbour of Sel is open again</h1><p>{person}</p>{STORY}</article>"
+    assert paragraphs(page) == [person, FIRST, SECOND, THIRD]
+
+
+def test_a_table_of_facts_is_text_a_row_a_line() -> None:
+    table = "<table><tr><th>Port</th><th>Tonnes</th></tr><tr><td>Sel</td><td>900</td></tr></table>"
+    page = f"<article><h1>The harbour of Sel is open again</h1><p>{FIRST}</p>{table}<p>{SECOND}</p></article>"
+    assert paragraphs(page) == [FIRST, "Port | Tonnes", "Sel | 900", SECOND]
+
+
 def test_the_next_article_appended_below_is_another_story() -> None:
     page = (
         f"<main><article><h1>The harbour of Sel is open again</h1>{STORY}</article>"
