@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,6 +95,30 @@ def test_subheads_lists_and_quotes_are_text() -> None:
         "Diesel for the pumps of Orlen",
         THIRD,
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Ines Falk is a senior reporter for the Courier and lives in Orlen with her two dogs.",
+        "Tom Ayre may be reached at tom@news.example, also at night.",
+        "Lena Voss and Ada Brenn contributed to this report from the harbour and from the ridge.",
+        "Sign up for our daily letter on what moves the district and the villages behind the ridge.",
+        "Follow us on any of the networks.",
+    ],
+)
+def test_the_last_lines_about_author_and_site_are_none_of_it(line: str) -> None:
+    page = f"<article><h1>The harbour of Sel is open again</h1>{STORY}<p>{line}</p></article>"
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+    person = "Ines Falk is a reporter who was on the first ship and saw the lorries wait at the quay before sunrise."
+    page = f"<article><h1>The harbour of Sel is open again</h1><p>{person}</p>{STORY}</article>"
+    assert paragraphs(page) == [person, FIRST, SECOND, THIRD]
+
+
+def test_a_table_of_facts_is_text_a_row_a_line() -> None:
+    table = "<table><tr><th>Port</th><th>Tonnes</th></tr><tr><td>Sel</td><td>900</td></tr></table>"
+    page = f"<article><h1>The harbour of Sel is open again</h1><p>{FIRST}</p>{table}<p>{SECOND}</p></article>"
+    assert paragraphs(page) == [FIRST, "Port | Tonnes", "Sel | 900", SECOND]
 
 
 def test_the_next_article_appended_below_is_another_story() -> None:
@@ -232,3 +258,29 @@ def test_errors_and_walls_are_named(title: str, kind: str | None) -> None:
 def test_a_story_with_the_title_of_an_error_is_a_story() -> None:
     text = "".join(f"<p>{FIRST} {n}</p>" for n in range(10))
     assert cleaned(f"<h1>Access denied</h1>{text}").wall is None
+
+
+# ---- why
+
+
+def test_the_command_says_of_every_paragraph_why_it_is_kept_or_left_out(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from ingest.command_line import sitrep
+
+    file = tmp_path / "page.html"
+    file.write_text(
+        f"<article><h1>The harbour of Sel is open again</h1>{STORY}<p>Advertisement</p>"
+        f"<div class='related-stories'><p>{OTHER}</p></div></article>",
+        encoding="utf-8",
+    )
+    url = "https://news.example/2022/05/24/harbour"
+    told = CliRunner().invoke(sitrep, ["clean", str(file), "--url", url], catch_exceptions=False).output
+    assert "published       2022-05-24\npublished_from  url" in told
+    assert f"+ in the story's element       <p> {FIRST}" in told
+    assert "- leads on or credits          <p> Advertisement" in told
+    assert f"- named related                <p> {OTHER}" in told
+    again = CliRunner().invoke(sitrep, ["clean", str(file), "--json"], catch_exceptions=False).output
+    data = json.loads(again)
+    assert data["text"].split("\n\n") == [FIRST, SECOND, THIRD] == [b["text"] for b in data["blocks"] if b["kept"]]
+    assert data["by"] == "blocks"

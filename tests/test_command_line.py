@@ -61,6 +61,7 @@ COMMANDS = [
     "export",
     "report",
     "completion",
+    "clean",
     "topics",
     "topics check",
     "topics try",

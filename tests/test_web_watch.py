@@ -313,6 +313,10 @@ def test_a_sentence_is_tried_with_the_rules_of_the_file(own_rules: Settings) -> 
         assert text[proof["start"] : proof["end"]] == proof["sentence"]
         page = client.get("/topics", params={"text": text}).text
         assert "<mark>send</mark> 40 <mark>howitzers</mark>" in page
+        far = f"The ministry will send {'very ' * 20}old howitzers."
+        near = client.get("/api/topics/try", params={"text": far}).json()["near"]
+        assert [one["rule"] for one in near] == ["only"]
+        assert near[0]["why"] in client.get("/topics", params={"text": far}).text
         assert "No rule sees anything" in client.get("/topics", params={"text": "<b>A calm day</b>"}).text
         assert client.get("/topics", params={"text": "x" * 6000}).status_code == 400
         Path(own_rules.topics_file).write_text(RULES.replace("howitzer*", "tank*"))  # read anew when it changes

@@ -31,11 +31,16 @@ def page(body: bytes, *, url: str | None, charset: str | None, captured: datetim
     `text` is in paragraphs with an empty line between them, "" where there is no story; it does not begin with the
     title. `published_from` begins with "page" or "url".
     """
+    return explain(body, url=url, charset=charset, captured=captured)[0]
+
+
+def explain(body: bytes, *, url: str | None, charset: str | None, captured: datetime) -> tuple[Cleaned, bodies.Story]:
+    """What `page` gives, and how its text was found: the page's blocks, each with the reason why it was kept or not."""
     parsed = markup.parse(markup.decode(body, charset))
     found = metadata.read(statements.read(parsed), url=url, captured=captured)
     story = bodies.story(parsed, data=found.body, descriptions=found.standfirst)
     text = _text(story.paragraphs)
-    return Cleaned(
+    cleaned = Cleaned(
         text=without_title(text, found.title),
         title=found.title,
         published=found.published,
@@ -46,6 +51,7 @@ def page(body: bytes, *, url: str | None, charset: str | None, captured: datetim
         site=found.site,
         wall=walls.kind(found.title, text),
     )
+    return cleaned, story
 
 
 def fragment(html: str, *, url: str | None = None) -> Cleaned:  # noqa: ARG001 - its links are not kept yet

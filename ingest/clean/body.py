@@ -15,7 +15,7 @@ from ingest.clean import blocks as reading
 from ingest.clean import container, fragments, markup
 from ingest.clean.blocks import HEADINGS, Block, Element
 from ingest.clean.container import DENSITY, ends, is_dense, width
-from ingest.clean.furniture import ONWARD, OWN, STANDFIRST, reserves_rights
+from ingest.clean.furniture import ONWARD, OWN, SIGNATURE, STANDFIRST, reserves_rights
 
 # Less than this (in letters of an alphabet) is a teaser, a caption or a consent notice: then trafilatura is asked, and
 # what the page carries as data is looked at.
@@ -47,7 +47,7 @@ def story(page: markup.Page, *, data: str | None, descriptions: Sequence[str] = 
     if body is not None:
         elements, blocks = reading.read(body)
         _choose(elements, blocks, descriptions)
-        found = Story([block.text for block in blocks if block.kept], "blocks", tuple(blocks))
+        found = Story(_paragraphs(elements, blocks), "blocks", tuple(blocks))
     if _width(found.paragraphs) >= _LITTLE:
         return found
     others = [Story(_of_data(data or ""), "data", found.blocks)]
@@ -55,6 +55,22 @@ def story(page: markup.Page, *, data: str | None, descriptions: Sequence[str] = 
         others.append(Story(_extracted(page), "trafilatura", found.blocks))
     best = max(others, key=lambda other: _width(other.paragraphs))
     return best if _width(best.paragraphs) > _BETTER * _width(found.paragraphs) else found
+
+
+def _paragraphs(elements: list[Element], blocks: list[Block]) -> list[str]:
+    """The texts of the blocks that were kept; the cells of a row of a table stand in one line."""
+    found: list[str] = []
+    row = -1
+    for block in blocks:
+        if not block.kept:
+            continue
+        inside = elements[block.element].up if block.tag in ("td", "th") else -1
+        if inside >= 0 and inside == row:
+            found[-1] += f" | {block.text}"
+        else:
+            found.append(block.text)
+        row = inside
+    return found
 
 
 def _width(paragraphs: Iterable[str]) -> float:
@@ -95,6 +111,7 @@ def _choose(elements: list[Element], blocks: list[Block], descriptions: Sequence
     _drop_lists_of_links(elements, chosen)
     _drop_what_follows(chosen)
     if prose:
+        _drop_signatures(chosen)
         _trim(chosen)
     _drop_headings_of_nothing(chosen)
     _add_standfirst(elements, blocks[:first], chosen, descriptions)
@@ -108,12 +125,12 @@ def _against(block: Block, element: Element) -> str | None:
         return element.reason
     if block.tag == "h1":
         return "title"
+    if block.tag == "figcaption":
+        return "caption"
     if block.tag in HEADINGS:
         return "heading in a link" if links > 0.6 else None
     if links > 0.6 and not (links < 0.85 and length > 100 and block.tag == "p" and ends(text)):
         return "links"
-    if block.tag in ("td", "th") and not block.weight:
-        return "cell without a sentence"
     if length < 700 and reserves_rights(text):
         return "rights"
     if length < 250 and OWN.match(text):
@@ -161,12 +178,23 @@ def _drop_what_follows(chosen: list[Block]) -> None:
             return
 
 
+def _drop_signatures(chosen: list[Block]) -> None:
+    """Of the last paragraphs, drop those about the author and the site, but never all of a story."""
+    kept = [block for block in chosen if block.kept]
+    for block in kept[max(2, len(kept) - _LAST) :]:
+        if len(block.text) < 700 and SIGNATURE.search(block.text):
+            _drop(block, "about the author or the site")
+
+
+_LAST = 4
+
+
 def _trim(chosen: list[Block]) -> None:
     """Drop short lines that are no sentences before the first and behind the last prose."""
     for block in chosen:
         if block.kept and block.weight:
             break
-        if block.tag not in HEADINGS and _is_scrap(block, 80):
+        if block.tag not in HEADINGS and _is_scrap(block, 40 if block.tag == "p" else 80):
             _drop(block, "before the first sentence")
     for block in reversed(chosen):
         if not block.kept:
@@ -194,6 +222,7 @@ def _drop_headings_of_nothing(chosen: list[Block]) -> None:
 
 
 _MOST_STANDFIRSTS = 3
+_PICTURE = re.compile(r"image|photo|picture|media|figure|video|gallery", re.I)
 
 
 def _add_standfirst(
@@ -216,9 +245,12 @@ def _add_standfirst(
         reason = elements[block.element].reason
         if (reason and not (repeats and "teaser" in reason)) or OWN.match(block.text):
             continue
+        names = _names(elements, block.element)
+        if _PICTURE.search(names):
+            continue
         heading = block.tag in ("h2", "h3") and len(block.text) >= 50 and not block.linked
         lead = bool(titles) and ((block.tag == "p" and block.weight > 0) or heading)
-        if repeats or lead or STANDFIRST.search(_names(elements, block.element)):
+        if repeats or lead or STANDFIRST.search(names):
             block.kept, block.why = True, "standfirst"
             left -= 1
 

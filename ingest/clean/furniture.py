@@ -59,6 +59,22 @@ ONWARD = re.compile(
     )""",
     re.I | re.VERBOSE,
 )
+# What the last paragraphs of a story's element say about who wrote it, and about the site.
+SIGNATURE = re.compile(
+    r"""(?:can|may)[ ]be[ ]reached[ ](?:at|on|by|via)
+    | ^\W*(?:you[ ]can[ ]|please[ ])?(?:email|reach|contact)[ ].{0,60}@
+    | follow[ ](?:him|her|them|me|us|@|.{1,40}[ ]on[ ](?:twitter|x|facebook|instagram)\b)
+    | ^\W*[^.]{3,60}[ ]is[ ](?:an?|the)[ ](?:[\w-]+[ ]){0,3}?
+    (?:reporter|writer|journalist|editor|correspondent|columnist|contributor|author)\b
+    | contributed[ ]to[ ]this[ ](?:report|story|article)
+    | ^\W*more[ ]information: | ^\W*(?:tags?|topics|filed[ ]under|categories|keywords)\b
+    | sign[ ]up[ ](?:for|to|here|now|today) | (?:our|free|daily|weekly)[ ](?:[\w-]+[ ])?newsletter
+    | ^\W*want[ ].{0,80}\?
+    | ^\W*don.t[ ]miss\b | make[ ]a[ ]purchase | affiliate
+    | ^\W*(?:the[ ])?(?:author|autor(?:in)?|l.auteur)[ ](?:is|ist|est)\b
+    """,
+    re.I | re.VERBOSE,
+)
 # Names of elements that hold a standfirst.
 STANDFIRST = re.compile(
     r"""sub-?(?:title|head|hed) | dek | deck | lead | lede | intro | excerpt | desc | summary | standfirst | strap

@@ -16,14 +16,14 @@ from typing import Any
 import click
 
 from ingest import __version__
-from ingest.command_line import feeds, quarantine, running, searching, serving, showing, store, topics
+from ingest.command_line import cleaning, feeds, quarantine, running, searching, serving, showing, store, topics
 from ingest.errors import NotAnArchive, SettingsError, SitrepError, UsageError
 
 WRONG_USE = (UsageError, SettingsError, NotAnArchive)
 SECTIONS = {
     "Take in": ("run", "backfill", "fetch", "digest", "publish"),
     "Read": ("serve", "search", "show", "export", "report"),
-    "Look after": ("feeds", "topics", "quarantine", "store", "completion"),
+    "Look after": ("feeds", "topics", "quarantine", "store", "clean", "completion"),
 }
 
 
@@ -93,6 +93,7 @@ for command in (
     quarantine.quarantine,
     store.store,
     topics.topics,
+    cleaning.clean,
 ):
     sitrep.add_command(command)
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from ingest import clean, store, tag
-from ingest.models import Evidence, Story, Tags
+from ingest.models import Evidence, Story
 from ingest.pipeline.pipe import Pipe
-from ingest.tag import rulesfile
+from ingest.tag import rulesfile, trying
 from ingest.tag.rulesfile import Rule, RulesFile
 from ingest.web import rendering
 
@@ -53,7 +53,8 @@ def topics_json(request: Request) -> list[dict[str, Any]]:
 
 @api.get("/topics/try")
 def try_json(request: Request, text: Text, language: Annotated[str, Query(max_length=20)] = "") -> dict[str, Any]:
-    """Which topics the rules see in a text, with their evidence. `language`: ISO 639-1, else recognised."""
+    """Which topics the rules see in a text, with their evidence, and which rules come near and why they do not hold.
+    `language`: ISO 639-1, else recognised."""
     return _tried(_pipe(request), text, language)
 
 
@@ -115,12 +116,17 @@ def _known(pipe: Pipe, name: str) -> Rule | None:
 def _tried(pipe: Pipe, text: str, language: str) -> dict[str, Any]:
     text = text.strip()
     known = language or clean.language(text, [])
-    tags: Tags = tag.tag(_loaded(pipe), None, text, known)
+    trial = trying.attempt(_loaded(pipe), None, text, known)
     return {
         "language": known,
-        "topics": list(tags.topics),
-        "main_topics": list(tags.main_topics),
-        "evidence": [proof.to_json() for proof in tags.evidence],
+        "topics": list(trial.tags.topics),
+        "main_topics": list(trial.tags.main_topics),
+        "evidence": [proof.to_json() for proof in trial.tags.evidence],
+        "near": [
+            {"topic": one.topic, "rule": one.rule, "sentence": one.sentence, "words": one.words, "why": one.why}
+            for one in trial.tried
+            if one.why
+        ],
     }
 
 
