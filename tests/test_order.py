@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ingest import dates, dedup
-from ingest.models import Content, Tags, TextFrom
+from ingest.models import Content, Fingerprint, Tags, TextFrom
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
@@ -199,3 +200,24 @@ def test_any_order_and_any_batches_give_the_same_store(tmp_path: Path, seed: int
         again = filled(tmp_path / str(number), batches(rng, order))
         assert {name: (again.get(name), told) for name, told in once.items() if again.get(name) != told} == {}
         assert again.keys() == once.keys()
+
+
+def test_fingerprints_of_another_version_are_made_anew_from_the_file_of_stories(tmp_path: Path) -> None:
+    contents = Maker(random.Random(3)).world(3)[:1]
+    header = {
+        "reading": "1",
+        "position": 0,
+        "last": True,
+        "counts": {},
+        "reasons": {},
+        "named": [],
+        "fingerprints": "0",
+    }
+    pipe = Pipe(Settings(tmp_path, str(tmp_path / "landing")))
+    old = Fingerprint(np.arange(5, dtype=np.uint64))
+    pipe.landing.write_part("stories/archive/00000", contents, [old], header)
+    publish(pipe, run="test")
+    (found,) = pipe.store.fingerprints([contents[0].id]).values()
+    (expected,) = dedup.fingerprints([(contents[0].title, contents[0].text)])
+    assert found.shingles.tolist() == expected.shingles.tolist()
+    pipe.close()

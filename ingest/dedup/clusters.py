@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from ingest import dates
@@ -43,6 +43,12 @@ def clusters(heads: Mapping[str, Head], links: Iterable[Link]) -> dict[str, tupl
     The lead is the earliest: dated before undated, then published, then first_seen, then id. Links to stories that
     are not among `heads` are left aside.
     """
+    first = _first(heads, (link for link in links if link.kinship is Kinship.SAME))
+    return {story: (first[story], first[story] == story) for story in heads}
+
+
+def _first(heads: Mapping[str, Head], links: Iterable[Link]) -> dict[str, str]:
+    """The earliest story of the component of each."""
     roots = {story: story for story in heads}
 
     def root(story: str) -> str:
@@ -51,23 +57,25 @@ def clusters(heads: Mapping[str, Head], links: Iterable[Link]) -> dict[str, tupl
         return story
 
     for link in links:
-        if link.kinship is Kinship.SAME and link.a in roots and link.b in roots:
+        if link.a in roots and link.b in roots:
             roots[root(link.a)] = root(link.b)
-    leads: dict[str, str] = {}
+    first: dict[str, str] = {}
     for story in sorted(heads, key=lambda story: _precedence(heads[story])):
-        leads.setdefault(root(story), story)
-    return {story: (leads[root(story)], leads[root(story)] == story) for story in heads}
+        first.setdefault(root(story), story)
+    return {story: first[root(story)] for story in heads}
 
 
 def rewritten(
-    heads: Mapping[str, Head], links: Iterable[Link], places: Mapping[str, tuple[str, bool]]
+    heads: Mapping[str, Head], links: Sequence[Link], places: Mapping[str, tuple[str, bool]]
 ) -> dict[str, str | None]:
     """What each of these stories was rewritten from, or None.
 
     Of two stories that are linked as another text and stand in two clusters (`places`, as `clusters` gives them), the
     one whose lead came later was made from the other one, or where that came later itself, from its lead. Of several
-    it is the one with most text in common, then the earliest.
+    it is the one with most text in common, then the earliest. A story that is linked so to later ones alone was made
+    from the first of all that hang together, if that is another cluster's: both are told anew in what came later.
     """
+    first = _first(heads, links)
     made: dict[str, tuple[tuple[object, ...], str]] = {}
     for link in links:
         if link.kinship is not Kinship.REWRITTEN or link.a not in heads or link.b not in heads:
@@ -75,6 +83,8 @@ def rewritten(
         origin, story = sorted((link.a, link.b), key=lambda end: _precedence(heads[places[end][0]]))
         if places[origin][0] == places[story][0]:
             continue
+        if places[first[origin]][0] != places[origin][0]:
+            made.setdefault(origin, ((1.0,), first[origin]))
         if _precedence(heads[origin]) > _precedence(heads[story]):
             origin = places[origin][0]
         rank = -link.share, *_precedence(heads[origin])

@@ -82,10 +82,11 @@ def _kinships(rows: NDArray[np.float64]) -> list[Kinship | None]:
     if not len(rows):
         return []
     same = judges()["same"].holds(rows) | _word_for_word(rows)
+    held = same & _holds_others(rows)
     rewritten = judges()["rewritten"].holds(rows)
     return [
-        Kinship.SAME if a else Kinship.REWRITTEN if b else None
-        for a, b in zip(same.tolist(), rewritten.tolist(), strict=True)
+        None if a else Kinship.SAME if b else Kinship.REWRITTEN if c else None
+        for a, b, c in zip(held.tolist(), same.tolist(), rewritten.tolist(), strict=True)
     ]
 
 
@@ -97,9 +98,23 @@ _TRIPLES, _NAMES, _NUMBERS, _HOURS = 0.8, 0.95, 2, 20
 def _word_for_word(rows: NDArray[np.float64]) -> Flags:
     """Whether two texts differ in a correction or a headline alone. The judge does not know what it has not seen: a
     short story whose only number was corrected."""
-    triples, names, numbers, hours = (
-        rows[:, FEATURES.index(name)] for name in ("triples common", "names within", "numbers apart", "hours")
-    )
+    triples, names, numbers, hours = _columns(rows, "triples common", "names within", "numbers apart", "hours")
     named = (names >= _NAMES) | (names == UNSTATED)
     result: Flags = (triples >= _TRIPLES) & named & (numbers <= _NUMBERS) & (hours < _HOURS)
     return result
+
+
+# No pair of copies that was measured is like this.
+_LENGTHS, _OPENING = 0.34, 0.5
+
+
+def _holds_others(rows: NDArray[np.float64]) -> Flags:
+    """Whether one is three times as long as the other and begins otherwise: a live blog or a digest that holds it among
+    others, and would make one story of all of them. A story that grew out of a flash begins as it did."""
+    lengths, opening = _columns(rows, "lengths", "opening less")
+    result: Flags = (lengths < _LENGTHS) & (opening < _OPENING)
+    return result
+
+
+def _columns(rows: NDArray[np.float64], *names: str) -> Iterator[NDArray[np.float64]]:
+    return (rows[:, FEATURES.index(name)] for name in names)

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ingest import addresses, archive, dates, feeds, tag, versions
+from ingest import addresses, archive, dates, dedup, feeds, tag, versions
 from ingest.landing import Landing
 from ingest.models import Capture, Content, Dropped, Entry, Fingerprint, Outcome, Quarantined, Rejection
 from ingest.pipeline import workers
@@ -270,6 +270,7 @@ class _Writer:
             "counts": {feed: dict(counts) for feed, counts in self.counts.items()},
             "reasons": dict(self.reasons),
             "named": self.named,
+            "fingerprints": dedup.VERSION,
             "dropped": dict(self.dropped),
             "without": self.without,
             "topics": dict(self.topics),

@@ -37,6 +37,7 @@ SLICE_SPAN = timedelta(days=30)
 ASK_AGAIN = 0.2  # seconds
 RENEW = 5.0  # seconds: well within what the store allows
 REFUSED = "refused_by_store"
+PRINTS = "fingerprints"  # in a file's header: the version of its fingerprints
 CLOSED = "month_dropped"
 TRIES = 3  # a file that failed so often is set aside
 
@@ -178,7 +179,7 @@ class Work:
 
 def _publish_slice(pipe: Pipe, part: Part, booking: Booking, stop: int, lease: Lease) -> Booking:
     store = pipe.store
-    items = part.slice(booking.done, stop)
+    items = _items(part, booking.done, stop)
     work = _decide(pipe, items, datetime.now(UTC))
     booking = replace(booking, reasons=_with_closed(booking.reasons, work))
     store.renew(lease)
@@ -195,6 +196,16 @@ def _publish_slice(pipe: Pipe, part: Part, booking: Booking, stop: int, lease: L
 def _with_closed(reasons: Mapping[str, int], work: Work) -> dict[str, int]:
     closed = sum(outcome is Outcome.REJECTED for _, _, outcome in work.outcomes)
     return {**reasons, **({CLOSED: reasons.get(CLOSED, 0) + closed} if closed else {})}
+
+
+def _items(part: Part, start: int, stop: int) -> list[tuple[Content, Fingerprint]]:
+    """Stories of a file with their fingerprints, made anew where another version made them."""
+    items = part.slice(start, stop)
+    if part.header.get(PRINTS, dedup.VERSION) == dedup.VERSION:
+        return items
+    contents = [content for content, _ in items]
+    prints = dedup.fingerprints([(content.title, content.text) for content in contents])
+    return list(zip(contents, prints, strict=True))
 
 
 def _quarantine(
