@@ -22,7 +22,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import trafilatura
 
@@ -30,7 +30,22 @@ from ingest import clean
 
 HERE = Path(__file__).resolve().parents[2] / "shared" / "eval" / "clean"
 SETS = ("aeb", "n4k", "fundus", "wcxb_article", "daniel", "magic", "htmldate_eval")
-MEASURES = {"f1": "F1", "title_exact": "title", "date_day": "date", "author_exact": "authors"}
+
+
+class Measure(NamedTuple):
+    """A figure of the scorer's report, what it is called here, and the field of an answer that it judges."""
+
+    key: str
+    label: str
+    field: str
+
+
+MEASURES = (
+    Measure("f1", "F1", "text"),
+    Measure("title_exact", "title", "title"),
+    Measure("date_day", "date", "date"),
+    Measure("author_exact", "authors", "author"),
+)
 
 Answer = dict[str, Any]
 _WARM = 5  # pages of a set that are read before the clock runs: models and tables are loaded when first needed
@@ -79,7 +94,9 @@ def main() -> None:
         golds, answers = _read(name, most, spent)
         for engine, found in answers.items():
             report = scorer.report(engine, golds, [(answer, 1, 1, None, 0) for answer in found])
-            shown = "  ".join(f"{label} {report[key]:.3f}" for key, label in MEASURES.items() if key in report)
+            given = {key for answer in found for key, value in answer.items() if value}
+            measures = [one for one in MEASURES if one.key in report and one.field in given]
+            shown = "  ".join(f"{one.label} {report[one.key]:.3f}" for one in measures)
             print(f"{name:14} {engine:24} {shown}", flush=True)
     for engine, seconds in spent.items():
         print(f"{'speed':14} {engine:24} {spent['trafilatura'] / seconds:.2f} times trafilatura's")

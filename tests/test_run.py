@@ -42,7 +42,7 @@ def test_it_ends_with_a_report_and_leaves_nothing_running(settings: Settings, se
     ) as started:
         told, errors = started.communicate(timeout=170)
     assert (started.returncode, errors) == (0, ""), told
-    for part in ("escalation", "told most often", "not-found", "dns: no-such-host.invalid", "make up"):
+    for part in ("escalation", "told most often", "not-found", "dns: no-such-host.invalid", "sitrep serve", "make up"):
         assert part in told
     assert "41 stories in the store" in told  # the archive's and the feed's
     assert "[info" not in told  # Airflow's own words stay in its log

@@ -221,3 +221,43 @@ def test_nothing_found_says_what_to_try(web: TestClient) -> None:
     assert "Search without the filters" in page
     assert "quotation marks" in page
     assert "No stories yet" not in page
+
+
+def test_the_chart_says_which_days_are_worth_nothing(settings: Settings) -> None:
+    """Four outlets tell something every day but one, on which three are silent; then nobody watches for a while."""
+    days = [f"2022-05-{day:02d}" for day in range(1, 21)]
+    lines = [
+        {"url": f"https://{name}.example/{day}", "title": f"{name} {day}", "text": f"Word of {name}.", "published": day}
+        | {"source": name}
+        for name in "abcd"
+        for day in [*days, "2022-05-25"]
+        if (day, name) not in {("2022-05-12", other) for other in "bcd"}
+    ]
+    settings.home.mkdir(parents=True)
+    path = settings.home / "days.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    with windows.client(windows.filled(settings, path)) as client:
+        chart = client.get("/api/v1/days").json()
+        bins = {each["since"]: each for each in chart["bins"]}
+        assert chart["unit"] == "day"
+        assert [day for day, each in bins.items() if each["quiet"]] == ["2022-05-12"]
+        assert bins["2022-05-12"]["quiet"] == {"usual": 4, "silent": ["b", "c", "d"]}
+        assert [day for day, each in bins.items() if not each["watched"]] == [f"2022-05-{n}" for n in (21, 22, 23, 24)]
+        assert sum(each["stories"] for each in bins.values()) == len(lines)
+        page = client.get("/").text
+        assert "1 day on which half of the usual outlets were silent" in page
+        table = client.get("/days").text
+        assert "3 of 4 usual outlets were silent" in table
+        assert table.count("no feed was read") == 4
+        long = client.get("/api/v1/days?since=2022-05-10&until=2022-05-14").json()["bins"]
+        assert [each["since"] for each in long] == ["2022-05-10", "2022-05-11", "2022-05-12", "2022-05-13"]
+
+
+def test_what_costs_much_is_remembered_for_a_while(archive_home: Settings) -> None:
+    from ingest.web.window import Window
+
+    window, made = Window(lambda: archive_home), iter(range(9))
+    assert [window.remembered("cheap", 60, lambda: next(made), worth=10) for _ in range(2)] == [0, 1]
+    assert [window.remembered("dear", 60, lambda: next(made)) for _ in range(2)] == [2, 2]
+    assert [window.remembered("old", 0, lambda: next(made)) for _ in range(2)] == [3, 4]
+    window.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -113,6 +114,7 @@ def test_both_texts_can_be_read_off_a_comparison(left: str, right: str) -> None:
         ("a b c d " * (LONGEST // 4), "d c b a " * (LONGEST // 4)),
         ("x\n" * (MOST * 5), "y\n" * (MOST * 5)),
         ("\n".join(f"line {n} of it" for n in range(MOST)), "\n".join(f"line {n} of that" for n in range(MOST))),
+        ("\n".join(f"{n} {'a b ' * 300}" for n in range(MOST)), "\n".join(f"x{n} {'b a ' * 300}" for n in range(MOST))),
     ],
 )
 def test_hostile_lengths_are_compared_too(left: str, right: str) -> None:
@@ -169,6 +171,20 @@ def test_an_archive_keeps_its_own_bytes(web: TestClient) -> None:
     answer = web.get(f"/story/{hit['id']}/capture")
     assert answer.status_code == 404
     assert "no capture of this story" in answer.text
+
+
+def test_a_text_without_end_is_shown_in_part_and_at_once(settings: Settings) -> None:
+    line = {"url": "https://a.example/long", "title": "Long", "text": "Guns. " + "word\n" * 150_000 + "the very end"}
+    path = settings.home.parent / "long.jsonl"
+    path.write_text(json.dumps(line) + "\n")
+    with windows.client(windows.filled(settings, path)) as client:
+        (hit,) = search(client, "q=long")
+        page = client.get(f"/story/{hit['id']}?q=word")
+        whole = client.get(f"/api/v1/stories/{hit['id']}").json()
+    assert page.status_code == 200
+    assert len(whole["text"]) > 400_000
+    assert "more characters stand in the" in page.text
+    assert len(page.content) < 5_000_000
 
 
 # what came over the wire ----------------------------------------------------------------------------------------------

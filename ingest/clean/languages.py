@@ -54,6 +54,7 @@ def code(stated: str | None) -> str | None:
 def language(text: str, hints: Sequence[str | None] = ()) -> str | None:
     """The language of the text by ISO 639-1. `hints` are what is said of it, the most trusted first: the first one wins
     unless the text is long enough to refute it or is not written in its letters."""
+    _identifier()  # loaded with the first text, not in the middle of many
     sample = text[:_READ]
     script = _script(sample)
     stated = [found for hint in hints if (found := code(hint)) and _can_be(found, script)]

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 LONGEST = 1_200  # words of a paragraph that are compared one by one: at most a second
+WORK = 3_000_000  # pairs of words that are compared in all: seconds where all of them are alike
 MOST = 600  # paragraphs
+CHARACTERS = 200_000  # of a text
+AHEAD = 20  # paragraphs that are tried for one
 ALIKE = 0.3  # of the words of two paragraphs that belong together
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*%?|\w+(?:['’]\w+)*|\s+|[^\w\s]")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*%?")
@@ -51,34 +54,38 @@ class Comparison:
         return all(row.same for row in self.rows)
 
 
-def compare(left: tuple[str, str], right: tuple[str, str]) -> Comparison:
-    """Two stories, each a title and a text with a paragraph a line. The first row is the titles'."""
-    title = _row(left[0], right[0])
-    rows = (title, *_rows(_paragraphs(left[1]), _paragraphs(right[1])))
-    return Comparison(rows, tuple(_numbers(rows, " ".join(left), " ".join(right))))
+def compare(left: tuple[str, str], right: tuple[str, str], work: Work | None = None) -> Comparison:
+    """Two stories, each a title and a text with a paragraph a line; 200,000 characters of it. The first row is the
+    titles'. `work` may be shared by several comparisons; what comes after its end counts as changed wholly."""
+    (one, ours), (other, theirs) = ((title, text[:CHARACTERS]) for title, text in (left, right))
+    words = work or Work()
+    rows = (words.row(one, other), *_rows(words, _paragraphs(ours), _paragraphs(theirs)))
+    return Comparison(rows, tuple(_numbers(rows, f"{one} {ours}", f"{other} {theirs}")))
 
 
 def _paragraphs(text: str) -> list[str]:
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 
-def _rows(left: list[str], right: list[str]) -> Iterator[Row]:
+def _rows(words: Work, left: list[str], right: list[str]) -> Iterator[Row]:
     if len(left) > MOST or len(right) > MOST:
         left, right = [*left[: MOST - 1], " ".join(left[MOST - 1 :])], [*right[: MOST - 1], " ".join(right[MOST - 1 :])]
     for tag, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         if tag == "equal":
             yield from (Row((Piece(text),), (Piece(text),)) for text in left[a:b])
         else:
-            yield from (_row(one, other) for one, other in _paired(left[a:b], right[c:d]))
+            yield from (words.row(one, other) for one, other in _paired(left[a:b], right[c:d]))
 
 
 def _paired(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Paragraphs of a changed passage, each with the one on the other side that shares most words, in order."""
-    words = [set(_TOKEN.findall(text.casefold())) for text in right]
+    words = [set(_TOKEN.findall(text.casefold())[:LONGEST]) for text in right]
     at = 0
     for text in left:
-        own = set(_TOKEN.findall(text.casefold()))
-        shares = [(len(own & words[n]) / (len(own | words[n]) or 1), -n) for n in range(at, len(right))]
+        own = set(_TOKEN.findall(text.casefold())[:LONGEST])
+        shares = [
+            (len(own & words[n]) / (len(own | words[n]) or 1), -n) for n in range(at, min(len(right), at + AHEAD))
+        ]
         share, place = max(shares, default=(0.0, 0))
         if share < ALIKE:
             yield text, ""
@@ -89,16 +96,23 @@ def _paired(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[str, st
     yield from (("", other) for other in right[at:])
 
 
-def _row(left: str, right: str) -> Row:
-    ours, theirs = _TOKEN.findall(left), _TOKEN.findall(right)
-    if not ours or not theirs or max(len(ours), len(theirs)) > LONGEST:
-        return Row(tuple(_pieces(ours, "gone")), tuple(_pieces(theirs, "new")))
-    before: list[Piece] = []
-    after: list[Piece] = []
-    for same, a, b, c, d in _opcodes(ours, theirs):
-        before += [Piece("".join(ours[a:b]))] if same else _pieces(ours[a:b], "gone")
-        after += [Piece("".join(theirs[c:d]))] if same else _pieces(theirs[c:d], "new")
-    return Row(tuple(before), tuple(after))
+class Work:
+    """Compares the words of paragraphs, up to so many pairs of words in all."""
+
+    def __init__(self) -> None:
+        self._left = WORK
+
+    def row(self, left: str, right: str) -> Row:
+        ours, theirs = _TOKEN.findall(left), _TOKEN.findall(right)
+        self._left -= len(ours) * len(theirs)
+        if not ours or not theirs or max(len(ours), len(theirs)) > LONGEST or self._left < 0:
+            return Row(tuple(_pieces(ours, "gone")), tuple(_pieces(theirs, "new")))
+        before: list[Piece] = []
+        after: list[Piece] = []
+        for same, a, b, c, d in _opcodes(ours, theirs):
+            before += [Piece("".join(ours[a:b]))] if same else _pieces(ours[a:b], "gone")
+            after += [Piece("".join(theirs[c:d]))] if same else _pieces(theirs[c:d], "new")
+        return Row(tuple(before), tuple(after))
 
 
 def _opcodes(ours: list[str], theirs: list[str]) -> list[tuple[bool, int, int, int, int]]:

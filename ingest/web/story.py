@@ -12,13 +12,14 @@ from ingest.models import Content, Story
 from ingest.pipeline import captures, records
 from ingest.store import Store, typed
 from ingest.web import evidence, rendering
-from ingest.web.comparing import Comparison, compare
+from ingest.web.comparing import Comparison, Work, compare
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["stories"])
 
 MOST_TOLD = 200  # members of a cluster on a page
-MOST_REVISED = 30  # revisions whose changes are shown
+LONGEST_TEXT = 200_000  # characters that a page shows: forty times a long report
+MOST_REVISED = 20  # revisions whose changes are shown
 LONGEST_ID = 100
 
 # What `published_from` says, for people.
@@ -50,7 +51,8 @@ def story(request: Request, identity: str, q: Annotated[str, Query(max_length=ty
     told = _found(store, identity)
     content, record = told.content, records.story(store, told, most=MOST_TOLD)
     required = typed.read(q).required
-    searched = typed.marks(content.text, [clause for clause in required if not clause.title])
+    text = content.text[:LONGEST_TEXT]
+    searched = typed.marks(text, [clause for clause in required if not clause.title])
     return rendering.page(
         request,
         "story.html",
@@ -59,7 +61,8 @@ def story(request: Request, identity: str, q: Annotated[str, Query(max_length=ty
         content=content,
         q=q,
         title=evidence.paragraphs(content.title or "(no title)", content.tags.evidence, "title"),
-        paragraphs=evidence.paragraphs(content.text, content.tags.evidence, "text", searched),
+        paragraphs=evidence.paragraphs(text, content.tags.evidence, "text", searched),
+        cut=len(content.text) - len(text),
         proofs=content.tags.evidence,
         dated=_dated(told.published_from),
         told_from=TOLD_FROM[str(content.text_from)],
@@ -119,8 +122,8 @@ def _two(request: Request, identity: str, other: str) -> tuple[Story, Story]:
     return _found(store, identity), _found(store, other)
 
 
-def _compared(left: Content, right: Content) -> Comparison:
-    return compare((left.title or "", left.text), (right.title or "", right.text))
+def _compared(left: Content, right: Content, work: Work | None = None) -> Comparison:
+    return compare((left.title or "", left.text), (right.title or "", right.text), work)
 
 
 def _dated(published_from: str | None) -> str:
@@ -132,9 +135,9 @@ def _dated(published_from: str | None) -> str:
 def _changes(told: Story) -> Sequence[Change]:
     """The revisions, newest first, each with what it changed."""
     listed = records.revisions(told)
-    changes = []
+    changes, work = [], Work()
     for n, revision in enumerate(listed):
         near = n and n >= len(listed) - MOST_REVISED
         before, after = (told.versions[n - 1].content, told.versions[n].content) if near else (None, None)
-        changes.append(Change(revision, _compared(before, after) if before and after else None))
+        changes.append(Change(revision, _compared(before, after, work) if before and after else None))
     return changes[::-1]
