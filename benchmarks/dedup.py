@@ -1,13 +1,14 @@
 """What finding near-identical stories costs, by the size of the window that a slice of stories is published into.
 
-    python benchmarks/dedup.py [WINDOW ...]          default: 10000 100000; a million takes some minutes
+    python benchmarks/dedup.py [--full | WINDOW ...]     default: 10000 100000; --full: a million too, some minutes
 
 Stories are made up: words of a Zipfian vocabulary, one in twenty a copy, cut and with a tail of its own, all at one
 instant, so that the whole store is one window. The store is SQLite's; its tables of words stay empty. Reported are
 
     fingerprints  stories of 512 words per CPU second
     join          CPU microseconds a story for publishing a slice of 10,000 into the window: reading the window,
-                  judging, asking for links; and what memory that takes on top of what the process had before
+                  judging, asking for links, without the close look at texts; and what memory that takes on top of what
+                  the process had before
     sort          the same for numpy sorting the hashes of the slice and the window once: no join by sorting is cheaper
     rensa         the same for asking and adding to an index of MinHash bands in memory, without making the
                   signatures; it is installed into a throwaway environment by uv, and left out where that fails
@@ -96,7 +97,8 @@ def main() -> None:
         print(json.dumps(_join(Path(sys.argv[2]), int(sys.argv[3]))))
         return
     print(f"fingerprints {_fingerprints():10,.0f} stories of 512 words per CPU second")
-    for size in [int(argument) for argument in sys.argv[1:]] or [10_000, 100_000]:
+    sizes = [10_000, 100_000, 1_000_000] if sys.argv[1:] == ["--full"] else [int(size) for size in sys.argv[1:]]
+    for size in sizes or [10_000, 100_000]:
         words = WORDS if size <= 100_000 else 120
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "sitrep.db"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_dedup import PORT, TRANSLATED
 
 from tests.servers import FaultServer, Reply, redirect
 
@@ -565,6 +566,24 @@ def test_show_takes_the_beginning_of_an_id(home: Home, tmp_path: Path) -> None:
     assert all(re.search(r" · T\d+$", told) for told in listed)
     assert last == f"sitrep: {first[:4]}: {len(several)} ids begin so. Give more of the one that you mean."
     assert ran.out == ""
+
+
+def test_show_tells_what_a_story_was_rewritten_from(home: Home, tmp_path: Path) -> None:
+    first = line(id="first", text=PORT, published="2022-05-25T08:00:00Z", source="Herald")
+    anew = line(id="anew", text=TRANSLATED + "\n\nBack to page 12.", published="2022-05-25T10:30:00Z")
+    file = tmp_path / "told.jsonl"
+    file.write_text(f"{first}\n{anew}\n")
+    home("backfill", str(file))
+    stories = {story["guid"]: story for story in home("export").lines()}
+    assert stories["anew"]["rewritten_from"] == stories["first"]["id"]
+    assert stories["first"]["rewritten_from"] is None
+    assert all(story["lead"] for story in stories.values())
+    origin = home("show", stories["anew"]["id"], "--json").json()["origin"]
+    assert (origin["id"], origin["source"], origin["hours"]) == (stories["first"]["id"], "Herald", 2.5)
+    assert origin["numbers"] == [{"of": origin["id"], "theirs": [], "own": ["12"]}]
+    shown = home("show", stories["anew"]["id"]).out
+    assert "Rewritten from:" in shown
+    assert "numbers: Herald has none; this has 12" in shown
 
 
 def test_show_tells_members_and_the_numbers_that_differ(read: Read) -> None:
