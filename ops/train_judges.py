@@ -3,8 +3,10 @@
     uv run --no-sync --with scikit-learn python ops/train_judges.py FOLDER
 
 FOLDER holds the measured sets, <set>.dev.jsonl.xz: a story a line with id, title, text, published and cluster. What the
-pipe itself would suspect there is what is learned from. Prints what cross-validation says (five parts, no cluster in
-two of them) for each set, as F1 over pairs of stories in a cluster, and then learns from everything.
+pipe itself would suspect there is what is learned from: everything for the judges that are written, and then four parts
+of five at a time, for what cross-validation says of each set, as F1 over pairs of stories in a cluster. Stories that
+share .3 of their samples stay in one part. Rewrites often share less, so pairs of one of their clusters can lie in two
+parts, and their figures flatter somewhat.
 """
 
 from __future__ import annotations
@@ -110,7 +112,7 @@ class Groups:
 
 
 def parts(suspects: Sequence[Suspect]) -> np.ndarray:
-    """Which of PARTS each pair is in: never two of one component in two."""
+    """Which of PARTS each pair is in: those that hang together by .3 of their samples are in one."""
     groups = Groups()
     for suspect in suspects:
         if suspect.share >= 0.3:  # else all of a set hang together

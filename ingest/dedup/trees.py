@@ -1,7 +1,7 @@
 """The two judges of a pair: small boosted decision trees, learned by ops/train_judges.py, their numbers in judges.json.
 
 Every tree asks up to three questions about the features of a pair (likeness.py) and gives a number; the sum says how
-likely it is that the two are what the judge looks for. Why trees: cross-validated by cluster, a weighted sum of the
+likely it is that the two are what the judge looks for. Why trees: cross-validated, a weighted sum of the
 same kind of features (logistic regression) left more than twice as many errors.
 """
 
