@@ -140,7 +140,7 @@ def test_feeds_are_added_paused_and_removed_by_scripts(web_of: TestClient, site_
 def test_what_is_no_public_address_is_refused(web_of: TestClient, url: str) -> None:
     for path in ("/api/feeds", "/api/feeds/preview"):
         answer = web_of.post(path, json={"url": url}, headers=OPERATOR)
-        assert answer.status_code in (400, 404), answer.text
+        assert answer.status_code == 400, answer.text
         assert answer.json()["error"]["message"]
     assert known(web_of).keys() == {"https://known.example/feed"}
 
@@ -168,6 +168,19 @@ def test_feeds_go_out_and_come_in_as_opml(web_of: TestClient) -> None:
     assert "0 feeds read" in page.text
     assert "<b>" not in page.text
     assert web_of.post("/feeds/opml", files={"file": ("x", b"\0 no xml")}, headers=OPERATOR).status_code == 400
+
+
+def test_only_who_may_change_feeds_gets_their_tokens(home: Settings) -> None:
+    secret = "https://paid.example/feed?token=pXq81"
+    with opened(home) as pipe:
+        pipe.store.save_feeds([Feed(secret, title="Paid")])
+    with windows.client(home) as client:
+        for path in ("/feeds", "/feeds.opml", "/api/feeds", f"/feeds/{records.feed_id(secret)}"):
+            shown = client.get(path)
+            assert shown.status_code == 200
+            assert "Paid" in shown.text
+            assert "pXq81" not in shown.text, path
+        assert secret in client.get("/feeds.opml", headers=OPERATOR).text
 
 
 def test_a_feed_that_was_read_shows_what_it_brought(home: Settings, site_with_feed: FaultServer) -> None:
