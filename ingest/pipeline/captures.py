@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from email.message import Message
+from http import HTTPStatus
 
 from ingest import addresses, archive
 from ingest.errors import UsageError
@@ -59,8 +60,8 @@ def page(landing: Landing, content: Content) -> tuple[Place, Capture]:
         capture = next(archive.landed(file.name), None)
     if capture is None:
         raise UsageError(f"its record in {place.path} at {place.offset} is damaged.", advice=instead)
-    if addresses.key(capture.url) != addresses.key(content.url or ""):
-        raise UsageError("its text is what its feed told: there is no page of it.", advice=instead)
+    if capture.status != HTTPStatus.OK or addresses.key(capture.url) != addresses.key(content.url or ""):
+        raise UsageError("its text is what its feed told: there is no page that was read.", advice=instead)
     return place, capture
 
 
