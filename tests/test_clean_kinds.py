@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -258,29 +256,3 @@ def test_errors_and_walls_are_named(title: str, kind: str | None) -> None:
 def test_a_story_with_the_title_of_an_error_is_a_story() -> None:
     text = "".join(f"<p>{FIRST} {n}</p>" for n in range(10))
     assert cleaned(f"<h1>Access denied</h1>{text}").wall is None
-
-
-# ---- why
-
-
-def test_the_command_says_of_every_paragraph_why_it_is_kept_or_left_out(tmp_path: Path) -> None:
-    from click.testing import CliRunner
-
-    from ingest.command_line import sitrep
-
-    file = tmp_path / "page.html"
-    file.write_text(
-        f"<article><h1>The harbour of Sel is open again</h1>{STORY}<p>Advertisement</p>"
-        f"<div class='related-stories'><p>{OTHER}</p></div></article>",
-        encoding="utf-8",
-    )
-    url = "https://news.example/2022/05/24/harbour"
-    told = CliRunner().invoke(sitrep, ["clean", str(file), "--url", url], catch_exceptions=False).output
-    assert "published       2022-05-24\npublished_from  url" in told
-    assert f"+ in the story's element       <p> {FIRST}" in told
-    assert "- leads on or credits          <p> Advertisement" in told
-    assert f"- named related                <p> {OTHER}" in told
-    again = CliRunner().invoke(sitrep, ["clean", str(file), "--json"], catch_exceptions=False).output
-    data = json.loads(again)
-    assert data["text"].split("\n\n") == [FIRST, SECOND, THIRD] == [b["text"] for b in data["blocks"] if b["kept"]]
-    assert data["by"] == "blocks"

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from ingest import dates
+from ingest import dates, versions
 from ingest.fetch import reasons
 from ingest.landing import Landing
 from ingest.models import Capture, Feed, FullText, Outcome, RunReport
-from ingest.pipeline import jobs, runs
+from ingest.pipeline import digesting, jobs, runs
 from ingest.pipeline.pipe import Pipe
+from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
 from ingest.store import Query
+from tests import next_cleaner
 from tests.servers import FaultServer, Reply, redirect
 
 RSS = {"Content-Type": "application/rss+xml; charset=utf-8"}
@@ -152,6 +154,55 @@ def test_a_changed_page_is_a_revision(pipe: Pipe, server: FaultServer) -> None:
     (story,) = stories(pipe)
     assert story["revision"] == 2
     assert "1,200 tonnes" in str(story["text"])
+
+
+def replay(pipe: Pipe) -> RunReport:
+    """All landing files, digested and published once more."""
+    run = runs.start("daily")
+    parts = jobs.digest_landings(pipe, run, jobs.undigested(pipe), workers=1)
+    publish(pipe, parts, run=run.id)
+    return jobs.report(pipe, run, parts)
+
+
+def test_another_cleaner_replayed_updates_stories_and_is_no_edit_of_their_outlets(
+    pipe: Pipe, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = f"{next_cleaner.LINE} a maker of tea that has been at home on the eastern bank since 1911, and by its %s."
+    versions_of_harbour = [
+        (*HARBOUR, line % "uncles"),
+        (*HARBOUR, line % "aunts"),  # to the next cleaner, the same as before
+        (*(text.replace("900", "1,200") for text in HARBOUR), line % "aunts"),
+    ]
+    bridge, harbour = server.url("/news/bridge"), server.url("/news/harbour")
+    told = [item(bridge, "Pontoons at the river", "Engineers moved …")]
+    polls = [rss(*told, item(harbour, title, "Flour …")) for title in ("Ship is let in", "Ship is in", "A ship is in")]
+    server.on("/feed", [Reply(200, document, RSS) for document in polls])
+    server.on("/news/bridge", Reply(200, page("Pontoons at the river", *BRIDGE, line % "uncles"), HTML))
+    server.on("/news/harbour", [Reply(200, page("Ship is in", *text), HTML) for text in versions_of_harbour])
+    for expected in ({"indexed": 2}, {"unchanged": 1, "revised": 1}, {"unchanged": 1, "revised": 1}):
+        assert outcomes(poll(pipe, Feed(server.url("/feed")))) == expected
+    before = {story["url"]: story for story in stories(pipe)}
+    assert before[harbour]["revision"] == 3
+    assert next_cleaner.LINE in str(before[harbour]["text"])
+    asked = len(server.requests)
+
+    monkeypatch.setattr(versions, "CLEANER", next_cleaner.VERSION)
+    monkeypatch.setattr(digesting, "work", next_cleaner.work)
+    found = outcomes(replay(pipe))
+    assert len(server.requests) == asked
+    assert found.keys() == {"recleaned", "unchanged"}
+    assert found["recleaned"] == 4
+    after = {story["url"]: story for story in stories(pipe)}
+    assert str(after[harbour]["text"]).split("\n\n") == [text.replace("900", "1,200") for text in HARBOUR]
+    assert after[harbour]["revision"] == 2  # two of the three were told apart by a line of advertising alone
+    assert str(after[bridge]["text"]).split("\n\n") == list(BRIDGE)
+    for url in (bridge, harbour):
+        for name in ("id", "first_seen", "indexed", "published"):
+            assert after[url][name] == before[url][name]
+    assert after[bridge]["revision"] == before[bridge]["revision"] == 1
+    standing = state(pipe)
+    assert outcomes(replay(pipe)).keys() == {"unchanged"}
+    assert state(pipe) == standing
 
 
 def test_a_page_that_waits_is_told_by_its_teaser_meanwhile(pipe: Pipe, server: FaultServer) -> None:

@@ -24,6 +24,7 @@ from ingest.web.comparing import LONGEST, MOST, compare
 from ingest.web.evidence import paragraphs
 from tests import windows
 from tests.servers import FaultServer, Reply
+from tests.test_dedup import PORT, TRANSLATED
 
 TEXT = "Guns fired at dawn.\n\nTwo depots burned, officials said. Talks go on."
 
@@ -240,3 +241,19 @@ def test_a_capture_that_was_deleted_is_told(live: TestClient, settings: Settings
     for path in Path(settings.landing).glob("captures/*/*"):
         path.unlink()
     assert live.get(f"/story/{hit['id']}/capture").status_code == 404
+
+
+def test_a_rewritten_story_leads_to_what_it_was_made_from(settings: Settings, tmp_path: Path) -> None:
+    told = tmp_path / "told.jsonl"
+    first = {"id": "first", "text": PORT, "published": "2022-05-25T08:00:00Z", "source": "Herald"}
+    anew = {"id": "anew", "text": TRANSLATED, "published": "2022-05-25T10:30:00Z", "source": "Echo"}
+    told.write_text(f"{json.dumps(first)}\n{json.dumps(anew)}\n")
+    windows.filled(settings, told)
+    with windows.client(settings) as client:
+        hits = client.get("/api/search", params={"q": ""}).json()["hits"]
+        made, origin = (next(hit for hit in hits if hit["guid"] == name) for name in ("anew", "first"))
+        page = client.get(f"/story/{made['id']}").text
+        assert re.search(rf'Rewritten from</dt><dd><a href="/story/{origin["id"]}"', page)
+        assert "2.5 h apart" in page
+        assert client.get(f"/story/{made['id']}/beside/{origin['id']}").status_code == 200
+        assert "Rewritten from" not in client.get(f"/story/{origin['id']}").text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.command_line import naming, showing
+from ingest.command_line import cleaning, naming, showing
 from ingest.command_line.options import as_json, since, source, topic, until
 from ingest.errors import UsageError
 
@@ -93,21 +93,26 @@ def _quoted(argument: str) -> str:
 
 @click.command(short_help="Show a story with its evidence, copies and revisions.")
 @click.argument("identity", metavar="ID")
+@click.option("--why", is_flag=True, help="Of the page that it was read from: what is kept and left out, and why.")
 @as_json
-def show(identity: str, as_json: bool) -> None:
+def show(identity: str, why: bool, as_json: bool) -> None:
     """Show a story: text, clocks, topics with the sentences that prove them, its copies and its revisions.
 
     Of each copy, and of the story that it was rewritten from, the numbers are told in which they differ. The beginning
     of an id will do where no other begins so.
 
     \b
-    Example:
+    Examples:
       sitrep show 5f1c09
+      sitrep show 5f1c09 --why     each paragraph of its page, kept (+) or left out (-)
     """
     from ingest.pipeline import records
     from ingest.pipeline.pipe import opened
 
     with opened() as pipe:
+        if why:
+            cleaning.why(pipe, naming.story(pipe.store, identity), as_json=as_json)
+            return
         record = records.story(pipe.store, naming.story(pipe.store, identity))
     if as_json:
         showing.echo_json(record)

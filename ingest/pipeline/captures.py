@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from email.message import Message
+from http import HTTPStatus
 
-from ingest.errors import Missing
+from ingest import addresses, archive
+from ingest.errors import Missing, UsageError
 from ingest.landing import Landing, surt
-from ingest.models import Content
+from ingest.models import Capture, Content
 
 # A landing file stands under its run's day, which is the day of the fetch or, of a daily run, the one before it.
 DAYS = (0, -1, 1, -2)
+NAMED = 3  # archives
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,38 @@ def record(landing: Landing, content: Content) -> bytes:
     if place is None:
         raise Missing("there is no capture of this story in the landing zone.", advice="An archive's stay with it.")
     return landing.read(place.path, place.offset, place.length)
+
+
+def page(landing: Landing, content: Content) -> tuple[Place, Capture]:
+    """Where the page of a content lies in the landing zone, and what was fetched.
+
+    Raises UsageError where it is not there, or is no page but a feed's document, with what to do instead.
+    """
+    address = content.url or "URL"
+    instead = f"Save the page, and ask of it: sitrep clean page.html --url {address}"
+    place = find(landing, content)
+    if place is None:
+        paths = [landing.read_json(manifest)["path"] for manifest in landing.list("archives/", suffix=".json")]
+        known = (
+            f"; archives that were read: {', '.join([*paths[:NAMED], *['…'][: len(paths) - NAMED]])}" if paths else ""
+        )
+        raise UsageError(f"no capture of it is in the landing zone, an archive's stay with it{known}.", advice=instead)
+    with tempfile.NamedTemporaryFile(suffix=".warc.gz") as file:
+        file.write(landing.read(place.path, place.offset, place.length))
+        file.flush()
+        capture = next(archive.landed(file.name), None)
+    if capture is None:
+        raise UsageError(f"its record in {place.path} at {place.offset} is damaged.", advice=instead)
+    if capture.status != HTTPStatus.OK or addresses.key(capture.url) != addresses.key(content.url or ""):
+        raise UsageError("its text is what its feed told: there is no page that was read.", advice=instead)
+    return place, capture
+
+
+def charset(capture: Capture) -> str | None:
+    """The encoding that HTTP names for what was fetched."""
+    message = Message()
+    message["content-type"] = capture.header("content-type") or ""
+    return message.get_content_charset()
 
 
 def find(landing: Landing, content: Content) -> Place | None:

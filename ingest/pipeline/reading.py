@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from ingest.models import (
     Rejection,
     TextFrom,
 )
+from ingest.pipeline import captures
 from ingest.pipeline.batches import Answered, Job, Result, Trouble
 
 TITLE = 2000  # code points; longer ones are no titles
@@ -118,7 +118,7 @@ class Reader:
             url=capture.url,
             addresses=tuple(dict.fromkeys([*capture.addresses, *filter(None, [entry.url])])),
             page=capture.body,
-            charset=_charset(capture),
+            charset=captures.charset(capture),
             captured=capture.captured,
         )
 
@@ -264,13 +264,7 @@ def _entry_of_page(capture: Capture) -> Entry:
         feed=None,
         captured=capture.captured,
         text_from=TextFrom.PAGE,
-        charset=_charset(capture),
+        charset=captures.charset(capture),
         where=capture.where,
         id_by="address" if capture.url else "content",
     )
-
-
-def _charset(capture: Capture) -> str | None:
-    message = Message()
-    message["content-type"] = capture.header("content-type") or ""
-    return message.get_content_charset()

@@ -71,11 +71,12 @@ def _versions(story: Story, content: Content) -> tuple[tuple[Version, ...], Outc
     same = next((v for v in story.versions if v.content.digest == content.digest), None)
     if same:
         after = _seen_again(same, seen)
-        return _ordered(story, same, after), _how(same, after)
+        gone = _told_otherwise(story, same, content)
+        return _ordered(story, (same, *gone), after), Outcome.RECLEANED if gone else _how(same, after)
     reread = next((v for v in story.versions if _reread(v, content)), None)
     if reread:
-        return _ordered(story, reread, replace(reread, content=content)), Outcome.RECLEANED
-    return _ordered(story, None, seen), Outcome.REVISED
+        return _ordered(story, (reread,), replace(reread, content=content)), Outcome.RECLEANED
+    return _ordered(story, (), seen), Outcome.REVISED
 
 
 def _mentions(standing: Version, seen: Version) -> tuple[tuple[Version, ...], Outcome]:
@@ -122,8 +123,16 @@ def _reread(version: Version, content: Content) -> bool:
     return content.cleaner != version.content.cleaner and content.captured in (version.first, version.last)
 
 
-def _ordered(story: Story, before: Version | None, now: Version) -> tuple[Version, ...]:
-    versions = [v for v in story.versions if v is not before] + [now]
+def _told_otherwise(story: Story, same: Version, content: Content) -> tuple[Version, ...]:
+    """The versions that an earlier cleaner made of this very capture, which now reads as `same` does: what told them
+    apart is no longer taken for the story's."""
+    if content.captured in (same.first, same.last):
+        return ()
+    return tuple(v for v in story.versions if v is not same and _reread(v, content))
+
+
+def _ordered(story: Story, before: tuple[Version, ...], now: Version) -> tuple[Version, ...]:
+    versions = [v for v in story.versions if not any(v is gone for gone in before)] + [now]
     return tuple(sorted(versions, key=lambda v: (v.last, _published(v.content), v.content.digest)))
 
 

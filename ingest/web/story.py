@@ -67,7 +67,6 @@ def story(request: Request, identity: str, q: Annotated[str, Query(max_length=ty
         dated=_dated(told.published_from),
         told_from=TOLD_FROM[str(content.text_from)],
         changes=_changes(told),
-        rewritten=store.get([told.rewritten_from]).get(told.rewritten_from) if told.rewritten_from else None,
         captured=bool(content.feed),
     )
 
