@@ -84,8 +84,10 @@ class SqliteStore(Store):
     @contextmanager
     def _reading(self) -> Iterator[apsw.Connection]:
         """One state of the store, whatever is written meanwhile."""
-        with sqlite_file.faults(self._path), sqlite_file.transaction(self._connection(), "DEFERRED") as connection:
-            yield connection
+        with sqlite_file.faults(self._path):
+            connection = self._connection()
+            with sqlite_file.bounded(connection), sqlite_file.transaction(connection, "DEFERRED"):
+                yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[apsw.Connection]:

@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import HTTPException, Query, Request
+from fastapi import Depends, HTTPException, Query, Request
 
 from ingest import dates, time_zones
 from ingest import store as port
-from ingest.store import typed
+from ingest.store import patience, typed
 
 PAGE = 20  # hits
 DEEPEST = 10_000  # hits that can be paged through: what Elasticsearch skips at most, and nobody reads further
 MOST_NAMES = 50  # of one filter
 LONGEST_NAME = 300
+MOST_SECONDS = 2.0  # of processor time that the embedded store may spend on a request
 WEIGHTS = ("any", "main", "mentioned")
 ORDERS = {"best": "best first", "newest": "newest first", "oldest": "oldest first"}
 
@@ -96,8 +97,14 @@ class Asked:
 Names = Annotated[list[str], Query()]
 
 
+async def bounded() -> None:
+    """Not in a thread of its own: what is set there would not reach the page."""
+    patience.limit(MOST_SECONDS)
+
+
 def asked(
     request: Request,
+    _: Annotated[None, Depends(bounded)],
     q: Annotated[str, Query(description='Words; "a phrase"; -without; begin*; title:word.')] = "",
     topic: Annotated[list[str] | None, Query(description="Any of these topics.")] = None,
     weight: Annotated[str, Query(description="How the topics count: any, main or mentioned.")] = "",
