@@ -37,6 +37,7 @@ class Settings:
     ca_file: str = ""
     port: int = 8080  # of Airflow's web page (make up); the next free one where it is taken
     topics_file: str = ""
+    sites_file: str = ""
     token: str = field(default="", repr=False)  # who shows it may change things on the page of `sitrep serve`
     # The store of a real deployment, in place of the embedded one. The URL may hold a password.
     elasticsearch_url: str = field(default="", repr=False)
@@ -55,13 +56,18 @@ class Settings:
 
     @property
     def seeds(self) -> Path:
-        """The folder of feeds.opml and topics.yaml: the checkout's, else the copy inside the package."""
+        """The folder of feeds.opml, topics.yaml and sites.yaml: the checkout's, else the copy inside the package."""
         return CHECKOUT / "seeds" if CHECKOUT else PACKAGE / "seeds"
 
     @property
     def topics(self) -> Path:
         """The file of the rules of topics."""
         return Path(self.topics_file).expanduser().absolute() if self.topics_file else self.seeds / "topics.yaml"
+
+    @property
+    def sites(self) -> Path:
+        """The file of the rules for single sites."""
+        return Path(self.sites_file).expanduser().absolute() if self.sites_file else self.seeds / "sites.yaml"
 
     @property
     def user_agent(self) -> str:
@@ -88,6 +94,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         ca_file=environ.get("SITREP_CA_FILE", ""),
         port=_positive("SITREP_PORT", environ.get("SITREP_PORT", "")) or 8080,
         topics_file=environ.get("SITREP_TOPICS", ""),
+        sites_file=environ.get("SITREP_SITES", ""),
         token=environ.get("SITREP_TOKEN", "").strip(),
         elasticsearch_url=environ.get("SITREP_ELASTICSEARCH_URL", "").strip(),
         elasticsearch_api_key=_secret(environ, "SITREP_ELASTICSEARCH_API_KEY").strip(),
