@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 
 # A longer string is a sentence, not a date; the longest honest form (JavaScript's, with its zone in words) has 70.
 _LONGEST = 100
@@ -30,13 +30,15 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def instant(published: str) -> datetime:
-    """The instant in UTC of what `iso` or `read` wrote; a date alone is midnight UTC.
+def instant(published: str, zone: tzinfo = UTC) -> datetime:
+    """The instant in UTC of what `iso` or `read` wrote; a date alone is the beginning of that day in `zone`.
 
-    Raises ValueError for anything else.
+    Raises ValueError for anything else, OverflowError for what lies outside the years that UTC can name.
     """
     moment = datetime.fromisoformat(published)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    return moment.astimezone(UTC)
 
 
 def read(value: str, *, captured: datetime | None) -> str | None:

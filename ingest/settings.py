@@ -10,11 +10,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from pathlib import Path
 
 from dotenv import dotenv_values
 
-from ingest import __version__
+from ingest import __version__, time_zones
 from ingest.errors import SettingsError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -38,6 +39,7 @@ class Settings:
     port: int = 8080  # of Airflow's web page (make up); the next free one where it is taken
     topics_file: str = ""
     sites_file: str = ""
+    time_zone: str = "UTC"  # whose days are those of charts and of dates that are typed; a name of the IANA database
     token: str = field(default="", repr=False)  # who shows it may change things on the page of `sitrep serve`
     # The store of a real deployment, in place of the embedded one. The URL may hold a password.
     elasticsearch_url: str = field(default="", repr=False)
@@ -58,6 +60,10 @@ class Settings:
     def seeds(self) -> Path:
         """The folder of feeds.opml, topics.yaml and sites.yaml: the checkout's, else the copy inside the package."""
         return CHECKOUT / "seeds" if CHECKOUT else PACKAGE / "seeds"
+
+    @property
+    def zone(self) -> tzinfo:
+        return time_zones.named(self.time_zone)
 
     @property
     def topics(self) -> Path:
@@ -95,6 +101,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         port=_positive("SITREP_PORT", environ.get("SITREP_PORT", "")) or 8080,
         topics_file=environ.get("SITREP_TOPICS", ""),
         sites_file=environ.get("SITREP_SITES", ""),
+        time_zone=_zone(environ.get("SITREP_TIME_ZONE", "").strip()),
         token=environ.get("SITREP_TOKEN", "").strip(),
         elasticsearch_url=environ.get("SITREP_ELASTICSEARCH_URL", "").strip(),
         elasticsearch_api_key=_secret(environ, "SITREP_ELASTICSEARCH_API_KEY").strip(),
@@ -151,6 +158,18 @@ def _positive(name: str, value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise SettingsError(f"{value!r} is no whole number from 1 on", subject=name)
     return int(value)
+
+
+def _zone(value: str) -> str:
+    try:
+        time_zones.named(value or "UTC")
+    except ValueError:
+        raise SettingsError(
+            f"{value!r} is no time zone that this machine knows",
+            subject="SITREP_TIME_ZONE",
+            advice="Write a name of the IANA database, like Europe/Kyiv; where none is known, install tzdata.",
+        ) from None
+    return value or "UTC"
 
 
 def _replicas(value: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure() -> None:
-    """Once for all workers, which would wait for each other, and outside the time that a test may take."""
+    """Programs that tests start can be interrupted, also where the tests run in a shell's background (it lets them
+    ignore that). Then what is installed once for all workers, which would wait for each other."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("CI") == "true" and os.geteuid() == 0 and "PYTEST_XDIST_WORKER" not in os.environ:
         from tests import browser
 

@@ -632,6 +632,28 @@ class StoreContract:
         with pytest.raises(ValueError, match="weather"):
             store.days(Query(), "weather")
 
+    def test_days_may_be_those_of_another_time_zone(self, store: Store) -> None:
+        moments = {
+            "a": "2022-03-26T22:30:00Z",  # clocks go forward on the 27th at 01:00 UTC
+            "b": "2022-03-27T21:30:00Z",
+            "c": "2022-07-01T20:59:59Z",
+            "d": "2022-10-30T21:30:00Z",  # and went back on this day
+            "e": "1931-03-01T23:59:59Z",
+        }
+        write(store, *(story(name, tags=tags("aid"), published=moment) for name, moment in moments.items()))
+        write(store, story("f", published=None))
+        days = {"1931-03-02": 1, "2022-03-27": 1, "2022-03-28": 1, "2022-07-01": 1, "2022-10-30": 1}
+        assert store.count(Query(zone="Europe/Kyiv"), "day") == {"": 1, **days}
+        assert store.days(Query(zone="Europe/Kyiv"), "topic") == {"aid": days}
+        assert store.days(Query("convoys", zone="Europe/Kyiv"), "source") == {"news.example": days}
+        assert store.count(Query(zone="America/New_York", topics=["aid"]), "day") == {
+            "1931-03-01": 1,
+            "2022-03-26": 1,
+            "2022-03-27": 1,
+            "2022-07-01": 1,
+            "2022-10-30": 1,
+        }
+
     def test_copies_are_the_other_stories_of_the_cluster(self, store: Store) -> None:
         lead, copy = story("a"), story("b", cluster="id-a", lead=False, text="Short.")
         write(store, lead, copy, story("c"))

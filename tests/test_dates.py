@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest import dates
+from ingest import dates, time_zones
 
 CAPTURED = datetime(2022, 6, 1, 12, tzinfo=UTC)
 
@@ -229,3 +230,29 @@ def test_iso_and_instant_are_inverse() -> None:
     assert dates.instant("2022-05-24T10:15:30+02:00") == moment - timedelta(hours=2)
     with pytest.raises(ValueError, match="Invalid"):
         dates.instant("yesterday")
+
+
+def test_a_day_begins_with_its_time_zone() -> None:
+    kyiv = time_zones.named("Europe/Kyiv")
+    assert dates.instant("2022-03-27", kyiv) == datetime(2022, 3, 26, 22, tzinfo=UTC)
+    assert dates.instant("2022-03-28", kyiv) == datetime(2022, 3, 27, 21, tzinfo=UTC)  # the day before had 23 hours
+    assert dates.instant("2022-03-28T00:00Z", kyiv) == datetime(2022, 3, 28, tzinfo=UTC)
+    # in Beirut clocks go forward at midnight: the day begins at one
+    assert dates.instant("2022-03-27", time_zones.named("Asia/Beirut")) == datetime(2022, 3, 26, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", ["", "Europe", "Europe/Nowhere", "../etc/passwd", "/etc/localtime", "a\0b", "Ж"])
+def test_what_is_no_time_zone(name: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        time_zones.named(name)
+
+
+@pytest.mark.parametrize("name", ["Europe/Kyiv", "America/St_Johns", "Africa/Casablanca", "Asia/Kathmandu", "UTC"])
+def test_offsets_are_those_of_every_moment(name: str) -> None:
+    first, last = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (1968, 2025))
+    told = time_zones.offsets(name, first, last)
+    for at in range(first, last, 40_009):  # eleven hours and some, so that every hour has its turn
+        ahead = [offset for since, offset in told if since <= at][-1]
+        assert timedelta(seconds=ahead) == datetime.fromtimestamp(at, time_zones.named(name)).utcoffset()
+    assert all(before != after for (_, before), (_, after) in itertools.pairwise(told))
+    assert time_zones.offsets(name, 0, 0) == time_zones.offsets(name, 0, 1)[:1]

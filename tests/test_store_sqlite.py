@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import os
 import signal
@@ -22,9 +23,9 @@ import apsw
 import pytest
 from builders import fingerprint, moment, story, tags
 
-from ingest.errors import LeaseLost, StoreGone
+from ingest.errors import LeaseLost, StoreGone, UsageError
 from ingest.models import Link
-from ingest.store import Lease, Query, Slice, rows, sqlite_file
+from ingest.store import Lease, Query, Slice, patience, rows, sqlite_file
 from ingest.store.sqlite import SqliteStore
 
 pytest.register_assert_rewrite("store_contract")
@@ -479,3 +480,21 @@ def test_no_naughty_string_is_an_error(store: SqliteStore) -> None:
     for text in strings:
         store.search(Query(text, limit=3))
         store.search(Query(f"-{text}*", limit=3))
+
+
+def test_a_reader_with_a_budget_is_ended_in_the_middle(store: SqliteStore) -> None:
+    write(store, story("a"))
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+    def bounded() -> None:
+        patience.limit(0.2)
+        assert found(store, "convoys") == ["a"]
+        with pytest.raises(UsageError, match=r"takes more than 0\.2 seconds"), store._reading() as connection:
+            connection.execute(endless).fetchall()
+        with pytest.raises(UsageError, match=r"takes more than 0\.2 seconds"):  # nothing is left for another one
+            store.search(Query("convoys"))
+
+    began = time.thread_time()
+    contextvars.copy_context().run(bounded)
+    assert 0.2 < time.thread_time() - began < 2
+    assert found(store, "convoys") == ["a"]  # others are not bounded, nor is this connection any more

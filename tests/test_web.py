@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from ingest.settings import Settings
+from ingest.web import asking
 from ingest.web.access import Access, alone, session
 from tests import windows
 from tests.windows import TOKEN
@@ -190,3 +191,19 @@ def test_settings_that_change_are_taken_up(archive_home: Settings, settings: Set
     window._asked -= windows_.ASKED_AGAIN + 1
     assert window.store.info()["stories"] == 0
     window.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/days", "/feed.atom", "/api/search", "/api/filters", "/api/days"])
+def test_a_search_that_costs_too_much_is_ended(
+    archive_home: Settings, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with windows.client(archive_home) as client:
+        client.get("/")  # opens the store, whose memory of what is usual is not this request's
+        monkeypatch.setattr(asking, "MOST_SECONDS", 1e-9)
+        answer = client.get(path, params={"q": "troops -aid"})
+        assert answer.status_code == 400
+        assert "this search takes more than" in answer.text
+        assert "fewer or rarer words" in answer.text
+        monkeypatch.undo()
+        assert client.get(path, params={"q": "troops -aid"}).status_code == 200
+        assert client.get("/stories.csv", params={"q": "troops"}).status_code == 200

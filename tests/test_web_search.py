@@ -261,3 +261,21 @@ def test_what_costs_much_is_remembered_for_a_while(archive_home: Settings) -> No
     assert [window.remembered("dear", 60, lambda: next(made)) for _ in range(2)] == [2, 2]
     assert [window.remembered("old", 0, lambda: next(made)) for _ in range(2)] == [3, 4]
     window.close()
+
+
+@pytest.mark.parametrize("store", ["sqlite", "elasticsearch"])
+def test_days_are_those_of_the_time_zone_in_the_settings(request: pytest.FixtureRequest, store: str) -> None:
+    plain: TestClient = request.getfixturevalue(f"on_{store}")
+    settings = plain.app.state.window.settings  # type: ignore[attr-defined]
+    with windows.client(replace(settings, time_zone="Pacific/Kiritimati")) as there:
+        told, here = (client.get("/api/v1/days?lang=en").json()["bins"] for client in (there, plain))
+        assert sum(each["stories"] for each in told) == sum(each["stories"] for each in here)
+        assert [each["stories"] for each in told] != [each["stories"] for each in here]
+        for day in filter(lambda each: each["stories"], told):
+            asked = f"lang=en&since={day['since']}&until={day['until']}"
+            assert found(there, asked)["total"] == day["stories"], day
+        assert "of publication (Pacific/Kiritimati)" in there.get("/").text
+        assert "(Pacific/Kiritimati)</h1>" in there.get("/days").text
+        for beyond in ("since=0001-01-01T00:00%2B14:00", "until=9999-12-31T23:00Z"):  # days that have no name
+            assert there.get(f"/?{beyond}").status_code == 400
+        assert there.get("/?since=0001-01-02&until=9999-12-30").status_code == 200

@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 
 class Instant(click.ParamType[datetime]):
-    """A date (midnight UTC) or an ISO 8601 instant."""
+    """A date (the beginning of that day in the time zone of the settings) or an ISO 8601 instant."""
 
     name = "date"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         from ingest import dates
+        from ingest import settings as configuration
 
         if isinstance(value, datetime):
             return value
         try:
-            return dates.instant(value)
-        except ValueError:
+            return dates.instant(value, configuration.load().zone)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is no date like 2022-05-24 or 2022-05-24T12:00Z", param, ctx)
 
 

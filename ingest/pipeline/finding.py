@@ -53,7 +53,7 @@ def look(pipe: Pipe, url: str) -> tuple[Feed, parse.ParsedFeed]:
     spelled = [addresses.absolute(part) for part in ([url] if "://" in url else [f"https://{url}", f"http://{url}"])]
     if None in spelled:
         raise UsageError(
-            "no address of a site or feed",
+            "this is no address of a site or feed",
             subject=addresses.redact(url),
             advice="Give one like https://example.org/news.",
         )

@@ -76,7 +76,8 @@ class Query:
     `weight` says how `topics` count: "any", "main" (the story is about one of them), "mentioned" (it has one of them
     that it is not about). `statuses`, `rules`: an evidence has one of these, and is of one of the `topics` where they
     are asked for. `folded`: of each cluster only the first hit, in `order`: "best", "newest" or "oldest" first (without
-    words, best is newest). It matters to `search` alone."""
+    words, best is newest). It matters to `search` alone. `zone`: whose days `count` and `days` count by, a name of the
+    IANA database."""
 
     text: str = ""
     topics: Sequence[str] = ()
@@ -91,6 +92,7 @@ class Query:
     leads_only: bool = False
     folded: bool = False
     order: str = "best"
+    zone: str = "UTC"
     limit: int = 20
     offset: int = 0
 

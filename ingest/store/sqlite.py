@@ -23,7 +23,7 @@ from typing import Any
 import apsw
 import orjson
 
-from ingest import dates
+from ingest import dates, time_zones
 from ingest.errors import LeaseLost
 from ingest.models import Feed, FeedState, Fingerprint, FullText, Head, Link, Story, WantedPage, Window
 from ingest.store import PIECE, Booking, Found, Hit, Lease, Query, Slice, Store, rows, sqlite_file, typed
@@ -84,8 +84,10 @@ class SqliteStore(Store):
     @contextmanager
     def _reading(self) -> Iterator[apsw.Connection]:
         """One state of the store, whatever is written meanwhile."""
-        with sqlite_file.faults(self._path), sqlite_file.transaction(self._connection(), "DEFERRED") as connection:
-            yield connection
+        with sqlite_file.faults(self._path):
+            connection = self._connection()
+            with sqlite_file.bounded(connection), sqlite_file.transaction(connection, "DEFERRED"):
+                yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[apsw.Connection]:
@@ -342,13 +344,14 @@ class SqliteStore(Store):
                 proofs, values = _proofs(query, leaving=by)
                 sql = _counting_proofs(by, proofs, where)
                 return dict(connection.execute(sql, (*values, *where.values)))
-            return dict(connection.execute(_counting(by, where), where.values))
+            return dict(connection.execute(_counting(by, where, _day(connection, query.zone)), where.values))
 
     def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:
         where = _Where(query, typed.read(query.text))
         counted: dict[str, dict[str, int]] = {}
         with self._reading() as connection:
-            for name, day, stories in connection.execute(_by_day(by, where), where.values):
+            by_day = _by_day(by, where, _day(connection, query.zone))
+            for name, day, stories in connection.execute(by_day, where.values):
                 counted.setdefault(name, {})[day] = stories
         return counted
 
@@ -512,12 +515,26 @@ def _hit(story: Story, score: float | None, sizes: Sequence[int], asked: typed.T
     return Hit(story, -score if score else 0.0, shown.text, shown.marks, stories - 1, outlets)
 
 
-def _counting(by: str, where: _Where) -> str:
-    """The SQL that counts by something. Raises ValueError for what the port does not name."""
+def _day(connection: apsw.Connection, zone: str) -> str:
+    """The day of a story in a time zone, as SQL; the zone's offsets while there are stories stand in it."""
+    if zone == "UTC":
+        return "date(s.instant, 'unixepoch')"
+    first, last = connection.execute(
+        "SELECT (SELECT min(instant) FROM stories), (SELECT max(instant) FROM stories)"
+    ).get
+    (_, earliest), *later = time_zones.offsets(zone, first or 0, last or 0)
+    cases = " ".join(f"WHEN s.instant >= {start} THEN {offset}" for start, offset in reversed(later))
+    ahead = f"CASE {cases} ELSE {earliest} END" if cases else str(earliest)
+    return f"date(s.instant + {ahead}, 'unixepoch')"
+
+
+def _counting(by: str, where: _Where, day: str) -> str:
+    """The SQL that counts by something; `day` as `_day` gives it. Raises ValueError for what the port does not name."""
     stories = f"{where.stories} WHERE {where.selecting}"
     if by == "day":
-        day = "CASE WHEN s.dated THEN date(s.instant, 'unixepoch') ELSE '' END"
-        return f"SELECT {day} AS day, count(*) FROM {stories} GROUP BY day ORDER BY day"
+        return (
+            f"SELECT CASE WHEN s.dated THEN {day} ELSE '' END AS day, count(*) FROM {stories} GROUP BY day ORDER BY day"
+        )
     most = "GROUP BY name ORDER BY stories DESC, name"
     if by in ("source", "language"):
         return f"SELECT coalesce(s.{by}, '') AS name, count(*) AS stories FROM {stories} {most}"
@@ -543,7 +560,7 @@ def _counting_proofs(by: str, which: str, where: _Where) -> str:
     return f"{counted} GROUP BY name ORDER BY stories DESC, name"
 
 
-def _by_day(by: str, where: _Where) -> str:
+def _by_day(by: str, where: _Where, day: str) -> str:
     """Stories by a name and their day. Raises ValueError for what the port does not name."""
     match by:
         case "topic" if where.everything:
@@ -555,7 +572,6 @@ def _by_day(by: str, where: _Where) -> str:
             name, source = "coalesce(s.source, '')", f"{where.stories} WHERE {where.selecting} AND s.dated"
         case _:
             raise ValueError(f"cannot count days by {by!r}")
-    day = "date(s.instant, 'unixepoch')"
     return f"SELECT {name} AS name, {day} AS day, count(*) FROM {source} GROUP BY name, day ORDER BY name, day"
 
 

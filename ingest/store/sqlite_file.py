@@ -13,12 +13,15 @@ from pathlib import Path
 import apsw
 
 from ingest.errors import StoreGone
+from ingest.store import patience
 
 SCHEMA = 5
 # Says that a file is ours ("stry"), so that another program's database is not filled with our tables.
 APPLICATION = 0x73747279
 # A writer waits this long for another one's transaction; a slice takes about a second.
 BUSY_SECONDS = 30.0
+# Steps of SQLite's machine between two looks at the clock: about 50 µs, and what FTS5 reads counts as well.
+_STEPS = 1000
 
 # Narrow columns come first: the long ones lie on pages of their own that counting never reads. The first index
 # answers windows, lists and counts without the table. `words` is filled with terms of our own making (terms.py),
@@ -263,6 +266,26 @@ def _bring_up_to_date(connection: apsw.Connection, path: Path) -> None:
             MIGRATIONS[version](connection)
             version += 1
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (version,))
+
+
+@contextmanager
+def bounded(connection: apsw.Connection) -> Iterator[None]:
+    """What is read inside is counted against the budget of the task, where it has one. Raises UsageError when that is
+    used up."""
+    budget = patience.budget()
+    if budget is None:
+        yield
+        return
+    with budget.spent() as end:
+        if time.thread_time() >= end:
+            raise budget.exceeded()
+        connection.set_progress_handler(lambda: time.thread_time() >= end, _STEPS)
+        try:
+            yield
+        except apsw.InterruptError as error:
+            raise budget.exceeded() from error
+        finally:
+            connection.set_progress_handler(None)
 
 
 @contextmanager

@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import HTTPException, Query
+from fastapi import Depends, HTTPException, Query, Request
 
-from ingest import dates
+from ingest import dates, time_zones
 from ingest import store as port
-from ingest.store import typed
+from ingest.store import patience, typed
 
 PAGE = 20  # hits
 DEEPEST = 10_000  # hits that can be paged through: what Elasticsearch skips at most, and nobody reads further
 MOST_NAMES = 50  # of one filter
 LONGEST_NAME = 300
+MOST_SECONDS = 2.0  # of processor time that the embedded store may spend on a request
 WEIGHTS = ("any", "main", "mentioned")
 ORDERS = {"best": "best first", "newest": "newest first", "oldest": "oldest first"}
 
@@ -26,7 +27,8 @@ ORDERS = {"best": "best first", "newest": "newest first", "oldest": "oldest firs
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What somebody asks. `since` and `until` are as they were written (a date, or an instant); `every`: each telling
-    of a story, not one of each cluster; `order`: "" for the one that suits."""
+    of a story, not one of each cluster; `order`: "" for the one that suits; `zone`: whose days are meant, which no
+    address says."""
 
     q: str = ""
     topics: tuple[str, ...] = ()
@@ -39,6 +41,7 @@ class Asked:
     order: str = ""
     every: bool = False
     page: int = 1
+    zone: str = "UTC"
 
     def query(self, limit: int = PAGE) -> port.Query:
         """For the store. `until` is where it ends: a date is not part of it, as on the command line."""
@@ -49,13 +52,18 @@ class Asked:
             statuses=self.statuses,
             sources=self.sources,
             languages=self.languages,
-            since=dates.instant(self.since) if self.since else None,
-            until=dates.instant(self.until) if self.until else None,
+            since=self.moment(self.since) if self.since else None,
+            until=self.moment(self.until) if self.until else None,
             folded=not self.every,
             order=self.order or "best",
+            zone=self.zone,
             limit=limit,
             offset=(self.page - 1) * limit,
         )
+
+    def moment(self, written: str) -> datetime:
+        """The instant of `since` or `until`, in UTC."""
+        return dates.instant(written, time_zones.named(self.zone))
 
     def pairs(self, **changes: Any) -> list[tuple[str, str]]:
         """Names and values for an address, with changes; without the page, which changes with everything else."""
@@ -89,7 +97,14 @@ class Asked:
 Names = Annotated[list[str], Query()]
 
 
+async def bounded() -> None:
+    """Not in a thread of its own: what is set there would not reach the page."""
+    patience.limit(MOST_SECONDS)
+
+
 def asked(
+    request: Request,
+    _: Annotated[None, Depends(bounded)],
     q: Annotated[str, Query(description='Words; "a phrase"; -without; begin*; title:word.')] = "",
     topic: Annotated[list[str] | None, Query(description="Any of these topics.")] = None,
     weight: Annotated[str, Query(description="How the topics count: any, main or mentioned.")] = "",
@@ -105,6 +120,7 @@ def asked(
     """What the address says. Raises HTTPException, saying what is wrong, for what cannot be asked."""
     if told := typed.refused(q):
         raise HTTPException(400, told)
+    zone = request.app.state.window.settings.time_zone
     return Asked(
         q=" ".join(q.split()),
         topics=_names("topic", topic),
@@ -112,11 +128,12 @@ def asked(
         statuses=_names("status", status),
         sources=_names("source", source),
         languages=_names("lang", lang),
-        since=_moment("since", since),
-        until=_moment("until", until),
+        since=_moment("since", since, zone),
+        until=_moment("until", until, zone),
         order=_among("sort", sort, ("", *ORDERS)),
         every=every not in ("", "0"),
         page=_page(page),
+        zone=zone,
     )
 
 
@@ -133,13 +150,15 @@ def _among(name: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
-def _moment(name: str, value: str) -> str:
+def _moment(name: str, value: str, zone: str) -> str:
     """A date or an instant as it was written, if it is one."""
     value = value.strip()
     if not value:
         return ""
     try:
-        moment = dates.instant(value[:40])
+        there = time_zones.named(zone)
+        moment = dates.instant(value[:40], there)
+        moment.astimezone(there)  # a day at the end of all years may have no name there
     except (ValueError, OverflowError) as error:
         raise HTTPException(400, f"{name}: no date like 2022-05-24 or 2022-05-24T12:00Z.") from error
     return value if len(value) <= 40 else dates.iso(moment)

@@ -1,6 +1,6 @@
 """Stories per day by topic, and what the days are worth: who watched, and whether the usual outlets said anything.
 
-Days are those of publication, in UTC. A long time is shown by weeks or months.
+Days are those of publication, in the time zone of the settings. A long time is shown by weeks or months.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from ingest import dates
 from ingest import store as port
+from ingest import time_zones
 from ingest.pipeline import silence
 from ingest.pipeline.silence import Quiet
 from ingest.web import rendering
@@ -136,11 +136,12 @@ def _span(asked: Asked, stories: Mapping[str, int]) -> list[str]:
     """The days to show: from the first that has a story to the last, or those asked for, as far as a year beyond."""
     if not stories:
         return []
+    zone = time_zones.named(asked.zone)
     first, last = date.fromisoformat(min(stories)), date.fromisoformat(max(stories))
     if asked.since:
-        first = max(dates.instant(asked.since).date(), first - min(YEAR, first - date.min))
+        first = max(asked.moment(asked.since).astimezone(zone).date(), first - min(YEAR, first - date.min))
     if asked.until:
-        last = min((dates.instant(asked.until) - timedelta(microseconds=1)).date(), last + YEAR)
+        last = min((asked.moment(asked.until) - timedelta(microseconds=1)).astimezone(zone).date(), last + YEAR)
     return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
 
 
@@ -182,14 +183,15 @@ class _Seen:
 
 
 def _seen(window: Window) -> _Seen:
-    """Of the whole store, whatever is searched."""
+    """Of the whole store, whatever is searched. Captures are filed by days of UTC: a day elsewhere counts as read when
+    the day of that date was."""
 
     def look() -> _Seen:
-        by_source = window.store.days(port.Query(), "source")
+        by_source = window.store.days(port.Query(zone=window.settings.time_zone), "source")
         paths = window.landing.list("captures/", suffix=".warc.gz")
         read = {path.split("/")[1] for path in paths if path.count("/") >= 2}
         told = {day for days in by_source.values() for day in days}
-        today = datetime.now(UTC).date().isoformat()
+        today = datetime.now(window.settings.zone).date().isoformat()
         return _Seen(frozenset(read | told), silence.quiet(by_source, read, today=today))
 
     return window.remembered("seen", KEPT, look)

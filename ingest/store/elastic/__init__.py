@@ -426,7 +426,7 @@ class ElasticStore(Store):
         elif by == "rule":
             counts = self._proofs(replace(query, rules=()), asked, "evidence.rule")
         elif field := _COUNTED.get(by):
-            counts = self._counts(asked, field, missing=by not in ("topic", "main_topic"))
+            counts = self._counts(asked, field, missing=by not in ("topic", "main_topic"), zone=query.zone)
         else:
             raise ValueError(f"cannot count by {by!r}")
         if by == "day":
@@ -438,18 +438,23 @@ class ElasticStore(Store):
             raise ValueError(f"cannot count days by {by!r}")
         counted: dict[str, dict[str, int]] = {}
         for (name, day), stories in self._buckets(
-            asking.query(query, typed.read(query.text)), {_COUNTED[by]: by == "source", "day": False}
+            asking.query(query, typed.read(query.text)), {_COUNTED[by]: by == "source", "day": False}, query.zone
         ):
             counted.setdefault(name, {})[day] = stories
         return {name: dict(sorted(days.items())) for name, days in sorted(counted.items())}
 
-    def _counts(self, asked: Mapping[str, Any], field: str, *, missing: bool = False) -> dict[str, int]:
+    def _counts(
+        self, asked: Mapping[str, Any], field: str, *, missing: bool = False, zone: str = "UTC"
+    ) -> dict[str, int]:
         """Exact numbers by the values of a field; "" for stories without any where `missing` is asked for."""
-        return {name: stories for (name,), stories in self._buckets(asked, {field: missing})}
+        return {name: stories for (name,), stories in self._buckets(asked, {field: missing}, zone)}
 
-    def _buckets(self, asked: Mapping[str, Any], fields: Mapping[str, bool]) -> Iterator[tuple[tuple[str, ...], int]]:
-        """Exact numbers by the values of these fields; "" for stories without any in one that may be missing."""
-        sources = [{field: {"terms": {"field": field, "missing_bucket": missing}}} for field, missing in fields.items()]
+    def _buckets(
+        self, asked: Mapping[str, Any], fields: Mapping[str, bool], zone: str = "UTC"
+    ) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Exact numbers by the values of these fields; "" for stories without any in one that may be missing. Days are
+        those of `zone`."""
+        sources = [{field: asking.source(field, missing, zone)} for field, missing in fields.items()]
         after: dict[str, Any] = {}
         while True:
             paged = {"composite": {"size": BUCKETS, "sources": sources, **after}}

@@ -103,6 +103,14 @@ def proofs(asked: Query) -> list[dict[str, Any]]:
     return [{"terms": {field: [bound(value) for value in values]}} for field, values in wanted.items() if values]
 
 
+def source(field: str, missing: bool, zone: str) -> dict[str, Any]:
+    """What stories are counted by. The field `day` holds days of UTC; those of another zone follow from `published`."""
+    if field != "day" or zone == "UTC":
+        return {"terms": {"field": field, "missing_bucket": missing}}
+    days = {"calendar_interval": "1d", "time_zone": zone, "format": "yyyy-MM-dd"}
+    return {"date_histogram": {"field": "published", "missing_bucket": missing, **days}}
+
+
 def bound(value: str) -> str:
     """What a person typed, fit to be sent: a lone surrogate matches nothing."""
     return value.encode("utf-8", "replace").decode()
