@@ -557,7 +557,10 @@ def _topics(where: _Where) -> str:
 
 def _counting_proofs(by: str, which: str, where: _Where) -> str:
     """Stories by the statuses or the rules of their evidence."""
-    joined = f"{where.stories} JOIN story_proofs p ON p.nr = s.nr AND {which} WHERE {where.selecting}"
+    if where.words_alone:
+        joined = f"words CROSS JOIN story_proofs p ON p.nr = words.rowid AND {which} WHERE words MATCH ?"
+    else:
+        joined = f"{where.stories} JOIN story_proofs p ON p.nr = s.nr AND {which} WHERE {where.selecting}"
     proofs = "story_proofs p WHERE 1" if where.everything else joined
     counted = f"SELECT p.{by} AS name, count(DISTINCT p.nr) AS stories FROM {proofs}"
     return f"{counted} GROUP BY name ORDER BY stories DESC, name"
