@@ -38,6 +38,7 @@ class Settings:
     ca_file: str = ""
     port: int = 8080  # of Airflow's web page (make up); the next free one where it is taken
     topics_file: str = ""
+    sites_file: str = ""
     time_zone: str = "UTC"  # whose days are those of charts and of dates that are typed; a name of the IANA database
     token: str = field(default="", repr=False)  # who shows it may change things on the page of `sitrep serve`
     # The store of a real deployment, in place of the embedded one. The URL may hold a password.
@@ -57,7 +58,7 @@ class Settings:
 
     @property
     def seeds(self) -> Path:
-        """The folder of feeds.opml and topics.yaml: the checkout's, else the copy inside the package."""
+        """The folder of feeds.opml, topics.yaml and sites.yaml: the checkout's, else the copy inside the package."""
         return CHECKOUT / "seeds" if CHECKOUT else PACKAGE / "seeds"
 
     @property
@@ -68,6 +69,11 @@ class Settings:
     def topics(self) -> Path:
         """The file of the rules of topics."""
         return Path(self.topics_file).expanduser().absolute() if self.topics_file else self.seeds / "topics.yaml"
+
+    @property
+    def sites(self) -> Path:
+        """The file of the rules for single sites."""
+        return Path(self.sites_file).expanduser().absolute() if self.sites_file else self.seeds / "sites.yaml"
 
     @property
     def user_agent(self) -> str:
@@ -94,6 +100,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         ca_file=environ.get("SITREP_CA_FILE", ""),
         port=_positive("SITREP_PORT", environ.get("SITREP_PORT", "")) or 8080,
         topics_file=environ.get("SITREP_TOPICS", ""),
+        sites_file=environ.get("SITREP_SITES", ""),
         time_zone=_zone(environ.get("SITREP_TIME_ZONE", "").strip()),
         token=environ.get("SITREP_TOKEN", "").strip(),
         elasticsearch_url=environ.get("SITREP_ELASTICSEARCH_URL", "").strip(),

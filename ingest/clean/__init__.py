@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from difflib import SequenceMatcher
 
-from ingest import words
+from ingest import sites, words
 from ingest.clean import body as bodies
 from ingest.clean import fragments, languages, markup, metadata, statements, walls
 from ingest.models import Cleaned
@@ -24,21 +24,25 @@ TEXT_LENGTH = 1_000_000  # code points of a story's text; a novel has as many
 TITLE_LENGTH = metadata.TITLE_LENGTH
 
 
-def page(body: bytes, *, url: str | None, charset: str | None, captured: datetime) -> Cleaned:
+def page(
+    body: bytes, *, url: str | None, charset: str | None, captured: datetime, rule: sites.Site | None = None
+) -> Cleaned:
     """What a page tells and says of itself. `url` is its address, `charset` what HTTP says of its encoding, `captured`
-    when it was fetched (no date behind it is believed).
+    when it was fetched (no date behind it is believed), `rule` that of its site.
 
     `text` is in paragraphs with an empty line between them, "" where there is no story; it does not begin with the
     title. `published_from` begins with "page" or "url".
     """
-    return explain(body, url=url, charset=charset, captured=captured)[0]
+    return explain(body, url=url, charset=charset, captured=captured, rule=rule)[0]
 
 
-def explain(body: bytes, *, url: str | None, charset: str | None, captured: datetime) -> tuple[Cleaned, bodies.Story]:
+def explain(
+    body: bytes, *, url: str | None, charset: str | None, captured: datetime, rule: sites.Site | None = None
+) -> tuple[Cleaned, bodies.Story]:
     """What `page` gives, and how its text was found: the page's blocks, each with the reason why it was kept or not."""
     parsed = markup.parse(markup.decode(body, charset))
-    found = metadata.read(statements.read(parsed), url=url, captured=captured)
-    story = bodies.story(parsed, data=found.body, descriptions=found.standfirst)
+    found = metadata.read(statements.read(parsed), url=url, captured=captured, rule=rule)
+    story = bodies.story(parsed, data=found.body, descriptions=found.standfirst, rule=rule)
     text = _text(story.paragraphs)
     cleaned = Cleaned(
         text=without_title(text, found.title),

@@ -7,11 +7,13 @@ their names (`naming`). Whether it belongs to the story is decided elsewhere, by
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from selectolax.lexbor import LexborNode
 
 from ingest.clean.naming import HIDDEN, judged
+from ingest.sites import DROP
 
 # Elements that hold no words of a story, whatever their class; they are not entered.
 _SKIPPED = frozenset(
@@ -37,8 +39,8 @@ class Element:
     """An element that blocks stand in; `up` is the index of its parent.
 
     `reason` says why what is in it is probably no story; `root` is the index of the outermost element that said so,
-    from which it is inherited. `body`: it is named as the story's text. `weight` is that of all prose in it, `mass`
-    that of the prose without a reason against it.
+    from which it is inherited. `body`: it is named as the story's text. `ruled`: TEXT or DROP, by a rule of its site.
+    `weight` is that of all prose in it, `mass` that of the prose without a reason against it.
     """
 
     tag: str
@@ -47,6 +49,7 @@ class Element:
     reason: str = ""
     root: int = -1
     body: bool = False
+    ruled: str = ""
     weight: float = 0.0
     mass: float = 0.0
 
@@ -68,7 +71,8 @@ class Block:
 class _Walk:
     """The state of a walk: the open element, the words since the last border of a block."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Mapping[int, str]) -> None:
+        self.marks = marks
         self.elements = [Element("body", -1)]
         self.blocks: list[Block] = []
         self.here = 0
@@ -97,7 +101,7 @@ class _Walk:
                 share = linked if len(parts) == 1 else linked * len(part) // len(raw)
                 self.blocks.append(Block(tag, text, min(share, len(text)), self.here))
 
-    def enter(self, tag: str, names: str, reason: str, body: bool) -> None:
+    def enter(self, tag: str, names: str, reason: str, body: bool, mark: str = "") -> None:
         self.end()
         parent = self.elements[self.here]
         index = len(self.elements)
@@ -105,16 +109,20 @@ class _Walk:
             reason, root = parent.reason, parent.root
         else:
             root = index if reason else -1
-        self.elements.append(Element(tag, self.here, names, reason, root, body))
+        ruled = DROP if DROP in (mark, parent.ruled) else mark or parent.ruled
+        self.elements.append(Element(tag, self.here, names, reason, root, body, ruled))
         self.here = index
 
 
 _LINES = re.compile(r"\v\s*\v[\s\v]*")
+_NO_MARKS: Mapping[int, str] = {}
 
 
-def read(body: LexborNode) -> tuple[list[Element], list[Block]]:
-    """The elements (the body is number 0) and the blocks of a page, both in their order."""
-    walk = _Walk()
+def read(body: LexborNode, marks: Mapping[int, str] = _NO_MARKS) -> tuple[list[Element], list[Block]]:
+    """The elements (the body is number 0) and the blocks of a page, both in their order. `marks` are what the rule of
+    a site says of elements, by their `mem_id`."""
+    walk = _Walk(marks)
+    walk.elements[0].ruled = marks.get(body.mem_id, "")
     path: list[tuple[LexborNode, str, int]] = []  # the open nodes, their tags, the element around each
     node = body.first_child
     while True:
@@ -124,7 +132,7 @@ def read(body: LexborNode) -> tuple[list[Element], list[Block]]:
             node, tag, above = path.pop()
             if tag == "a":
                 walk.links -= 1
-            if tag not in _INLINE:
+            if walk.here != above:
                 walk.end()
                 walk.here = above
             node = node.next
@@ -151,7 +159,8 @@ def _enter(walk: _Walk, node: LexborNode, tag: str) -> tuple[LexborNode, int] | 
     """Go into an element: its first child, and the element around; None: there is nothing to go into."""
     child = node.first_child
     above = walk.here
-    if tag in _INLINE:
+    mark = walk.marks.get(node.mem_id, "") if walk.marks else ""
+    if tag in _INLINE and not mark:
         if child is None or (tag == "span" and _named(node, tag)[1]):
             return None
         walk.links += tag == "a"
@@ -159,7 +168,8 @@ def _enter(walk: _Walk, node: LexborNode, tag: str) -> tuple[LexborNode, int] | 
     if child is None:
         walk.end()
         return None
-    walk.enter(tag, *_named(node, tag))
+    walk.enter(tag, *_named(node, tag), mark)
+    walk.links += tag == "a"
     return child, above
 
 

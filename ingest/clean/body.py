@@ -11,6 +11,7 @@ from typing import Any
 
 import trafilatura
 
+from ingest import sites
 from ingest.clean import blocks as reading
 from ingest.clean import container, fragments, markup
 from ingest.clean.blocks import HEADINGS, Block, Element
@@ -28,30 +29,35 @@ _TEXT = frozenset(("p", "li", "dd", "dt", "blockquote", "pre", "td", "th"))
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The paragraphs of a story. `by` is what found them: "blocks", "trafilatura", "data" or, for a page that is nested
-    too deeply for a tree, "paragraphs"; `blocks` are those of the page with the reason for which each was kept or
-    dropped."""
+    """The paragraphs of a story. `by` is what found them: "blocks", "site rule", "trafilatura", "data" or, for a page
+    that is nested too deeply for a tree, "paragraphs"; `blocks` are those of the page with the reason for which each
+    was kept or dropped."""
 
     paragraphs: list[str]
     by: str = "blocks"
     blocks: tuple[Block, ...] = ()
 
 
-def story(page: markup.Page, *, data: str | None, descriptions: Sequence[str] = ()) -> Story:
+def story(
+    page: markup.Page, *, data: str | None, descriptions: Sequence[str] = (), rule: sites.Site | None = None
+) -> Story:
     """The story of a page. `data` is its text as the page's data states it, `descriptions` what the page says of it in
-    a sentence."""
+    a sentence, `rule` that of its site."""
     if not page.whole:
         return Story(fragments.of_soup(page.text()), "paragraphs")
     found = Story([])
+    marks = rule.marks(page.tree) if rule else {}
     body = page.tree.body
     if body is not None:
-        elements, blocks = reading.read(body)
-        _choose(elements, blocks, descriptions)
+        elements, blocks = reading.read(body, marks)
+        if _choose_by_rule(elements, blocks):
+            return Story(_paragraphs(elements, blocks), "site rule", tuple(blocks))
+        _choose(elements, [block for block in blocks if block.why != sites.DROP], descriptions)
         found = Story(_paragraphs(elements, blocks), "blocks", tuple(blocks))
     if _width(found.paragraphs) >= _LITTLE:
         return found
     others = [Story(_of_data(data or ""), "data", found.blocks)]
-    if len(page.source) <= _LONGEST:
+    if len(page.source) <= _LONGEST and not marks:  # trafilatura knows nothing of what a rule drops
         others.append(Story(_extracted(page), "trafilatura", found.blocks))
     best = max(others, key=lambda other: _width(other.paragraphs))
     return best if _width(best.paragraphs) > _BETTER * _width(found.paragraphs) else found
@@ -92,6 +98,16 @@ def _of_data(data: str) -> list[str]:
 
 
 # ---- choosing
+
+
+def _choose_by_rule(elements: list[Element], blocks: list[Block]) -> bool:
+    """Mark the blocks that the rule of the site names as text; whether there are any. Those that it drops are none of
+    the story in the general way either."""
+    for block in blocks:
+        ruled = elements[block.element].ruled
+        if ruled:
+            block.kept, block.why = ruled == sites.TEXT, ruled
+    return any(block.kept for block in blocks)
 
 
 def _choose(elements: list[Element], blocks: list[Block], descriptions: Sequence[str]) -> None:

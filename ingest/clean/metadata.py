@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingest import addresses
+from ingest import addresses, dates, sites
 from ingest.clean import bylines, dating, statements
+from ingest.clean.markup import shown
 from ingest.clean.statements import NAME_LENGTH, TITLE_LENGTH, Statements, folded, strings, tidy
 
 __all__ = ["TITLE_LENGTH", "Metadata", "read"]
@@ -34,17 +35,20 @@ class Metadata:
     standfirst: tuple[str, ...] = ()
 
 
-def read(found: Statements, *, url: str | None, captured: datetime) -> Metadata:
-    """The metadata of the page at `url`; no date behind `captured` is believed."""
+def read(found: Statements, *, url: str | None, captured: datetime, rule: sites.Site | None = None) -> Metadata:
+    """The metadata of the page at `url`; no date behind `captured` is believed. `rule` is its site's."""
     site = _site(found)
     outlet = (site, _host(url))
     published, published_from = dating.published(found, url=url, captured=captured)
+    stated = {name: _by_rule(found, rule, name) for name in ("title", "date", "author")} if rule else {}
+    if ruled := next((date for text in stated.get("date", ()) if (date := dates.read(text, captured=captured))), None):
+        published, published_from = ruled, "page: site rule"
     bodies = strings(found.story.get("articleBody"))
     return Metadata(
-        title=_title(found, outlet),
+        title=next(filter(None, map(tidy, stated.get("title", ()))), None) or _title(found, outlet),
         published=published,
         published_from=published_from,
-        authors=bylines.authors(found, outlet),
+        authors=bylines.names(stated.get("author", ())) or bylines.authors(found, outlet),
         languages=tuple(_languages(found)),
         canonical_url=_canonical(found, url),
         site=site,
@@ -54,6 +58,12 @@ def read(found: Statements, *, url: str | None, captured: datetime) -> Metadata:
             for text in (*strings(found.story.get("description")), *found.named("og:description", "description"))
         ),
     )
+
+
+def _by_rule(found: Statements, rule: sites.Site, name: str) -> list[str]:
+    nodes = rule.found(found.page.tree, name)
+    values = (node.attributes.get("content") or node.attributes.get("datetime") or shown(node) for node in nodes)
+    return [value for value in map(str.strip, values) if value]
 
 
 # ---- title and site

@@ -34,8 +34,10 @@ def clean(file: Any, url: str | None, charset: str | None, as_json: bool) -> Non
       curl -s https://news.example/a | sitrep clean - --json | jq -r .text
     """
     from ingest import clean as cleaning
+    from ingest import settings, sites
 
-    found, story = cleaning.explain(file.read(), url=url, charset=charset, captured=datetime.now(UTC))
+    rule = sites.load(settings.load().sites).of(url)
+    found, story = cleaning.explain(file.read(), url=url, charset=charset, captured=datetime.now(UTC), rule=rule)
     if as_json:
         showing.echo_json(record(found, story))
     else:
@@ -48,18 +50,19 @@ def why(pipe: Pipe, story: Story, *, as_json: bool) -> None:
     Raises UsageError where it is not there.
     """
     from ingest import clean as cleaning
-    from ingest import versions
+    from ingest import sites
     from ingest.models import TextFrom
     from ingest.pipeline import captures
 
     content = story.content
     place, capture = captures.page(pipe.landing, content)
+    rule = sites.load(pipe.settings.sites).of(capture.url)
     found, how = cleaning.explain(
-        capture.body, url=capture.url, charset=captures.charset(capture), captured=capture.captured
+        capture.body, url=capture.url, charset=captures.charset(capture), captured=capture.captured, rule=rule
     )
     if content.text_from is not TextFrom.PAGE:
         showing.say("note: the page gave less than the feed, whose own text the story has")
-    if content.cleaner != versions.CLEANER:
+    if content.cleaner != sites.cleaner(rule):
         showing.say("note: read by another version of the cleaner; `sitrep digest` and `sitrep publish` read it anew")
     if as_json:
         showing.echo_json({"id": story.id, "url": capture.url, "capture": asdict(place), **record(found, how)})

@@ -70,13 +70,13 @@ class Digested:
 _reader: Reader
 
 
-def prepare(rules: Path, job: Job, answered: Answered) -> None:
+def prepare(rules: Path, site_rules: Path, job: Job, answered: Answered) -> None:
     """Load what every item needs, once a process."""
     from ingest.pipeline import reading
 
     global _reader
     reading.load_models()
-    _reader = reading.Reader(rules, job, answered)
+    _reader = reading.Reader(rules, site_rules, job, answered)
 
 
 def work(batch: Sequence[archive.Raw | archive.Refused]) -> list[Digested]:
@@ -91,10 +91,10 @@ def work(batch: Sequence[archive.Raw | archive.Refused]) -> list[Digested]:
     ]
 
 
-def prepare_preview(rules: Path) -> None:
+def prepare_preview(rules: Path, site_rules: Path) -> None:
     """As `prepare`, for `preview`."""
     now = datetime.now(UTC)
-    prepare(rules, Job(archive.Source("", "preview", 0), "", now, trusted=False), Answered())
+    prepare(rules, site_rules, Job(archive.Source("", "preview", 0), "", now, trusted=False), Answered())
 
 
 def preview(entries: Sequence[Entry]) -> list[Content | Rejection]:

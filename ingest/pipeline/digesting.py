@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ingest import addresses, archive, dates, dedup, feeds, tag, versions
+from ingest import addresses, archive, dates, dedup, feeds, sites, tag, versions
 from ingest.landing import Landing
 from ingest.models import Capture, Content, Dropped, Entry, Fingerprint, Outcome, Quarantined, Rejection
 from ingest.pipeline import workers
@@ -82,7 +82,7 @@ def digest_items(
         work,
         workers=workers_ or settings.workers,
         prepare=prepare,
-        context=[_rules(settings), job, _answered(job) if job.trusted else Answered()],
+        context=[_rules(settings), settings.sites, job, _answered(job) if job.trusted else Answered()],
     )
     for batch, done in results:
         for raw, digested in zip(batch, done, strict=True):
@@ -104,12 +104,22 @@ def _rules(settings: Settings) -> Path:
 def _reading(settings: Settings) -> str:
     """What the stories of a part depend on beside their bytes."""
     rules = _rules(settings)
-    return f"{versions.CLEANER} {_rules_version(rules, rules.stat().st_mtime_ns if rules.exists() else 0)}"
+    found = _rules_version(rules, _changed(rules)), _sites_version(settings.sites, _changed(settings.sites))
+    return " ".join((versions.CLEANER, *found))
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @functools.lru_cache(maxsize=4)
 def _rules_version(rules: Path, _changed: int) -> str:
     return tag.load(rules).version
+
+
+@functools.lru_cache(maxsize=4)
+def _sites_version(rules: Path, _changed: int) -> str:
+    return sites.load(rules).version
 
 
 def _complete(landing: Landing, prefix: str, reading: str) -> list[str]:

@@ -47,7 +47,7 @@ def look(pipe: Pipe, url: str) -> Preview:
 
 
 def _read(pipe: Pipe, entries: Sequence[Entry]) -> Iterator[Content | Rejection]:
-    context = [pipe.settings.topics]
+    context = [pipe.settings.topics, pipe.settings.sites]
     for _, results in workers.run(
         [entries] if entries else [], preview, workers=1, prepare=prepare_preview, context=context
     ):

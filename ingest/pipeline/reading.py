@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 
-from ingest import addresses, archive, clean, dates, dedup, feeds, parse, tag, versions, words
+from ingest import addresses, archive, clean, dates, dedup, feeds, parse, sites, tag, words
 from ingest.errors import NotAFeed, Unparsable
 from ingest.models import (
     TOLD,
@@ -43,11 +44,17 @@ def load_models() -> None:
 class Reader:
     """Raw items → stories."""
 
-    def __init__(self, rules: Path, job: Job, answered: Answered) -> None:
+    def __init__(self, rules: Path, site_rules: Path, job: Job, answered: Answered) -> None:
         self.rules = tag.load(rules)
+        self.file_of_sites = site_rules
         self.job = job
         self.answered = answered
         self.parser = parse.Parser()
+
+    @functools.cached_property
+    def sites(self) -> sites.Sites:
+        """The rules for single sites, read when the first page comes."""
+        return sites.load(self.file_of_sites)
 
     def read(self, raw: archive.Raw | archive.Refused) -> Iterator[Result]:
         if isinstance(raw, archive.Refused):
@@ -124,13 +131,14 @@ class Reader:
 
     def told(self, entry: Entry, *, first_seen: datetime | None = None) -> Content | Rejection:
         """The story of an entry."""
-        cleaned, text_from = _cleaned(entry)
+        rule = self.sites.of(entry.url) if entry.page is not None else None
+        cleaned, text_from = _cleaned(entry, rule)
         if cleaned.wall and not entry.feed:
             return Rejection(cleaned.wall, cleaned.title or "", entry.where)
         if cleaned.wall:  # then what the feed says of the story stands, under its own link
             link = entry.addresses[-1] if entry.addresses else entry.url
             entry = replace(entry, page=None, url=link, addresses=())
-            cleaned, text_from = _cleaned(entry)
+            cleaned, text_from = _cleaned(entry, None)
         title = _title(entry, cleaned)
         text = clean.without_title(cleaned.text, title)
         if not text and entry.text is None and (entry.page is not None or not title):
@@ -159,19 +167,19 @@ class Reader:
             text_from=text_from,
             tags=tag.tag(self.rules, title, text, language),
             digest=_hash(title or "", text),
-            cleaner=versions.CLEANER,
+            cleaner=sites.cleaner(rule),
             rules_version=self.rules.version,
         )
 
 
-def _cleaned(entry: Entry) -> tuple[Cleaned, TextFrom]:
+def _cleaned(entry: Entry, rule: sites.Site | None) -> tuple[Cleaned, TextFrom]:
     """The entry's text, and where it is from: the feed's own where its page gives less."""
     if entry.text is not None:
         return Cleaned(clean.plain(entry.text)), entry.text_from
     told = clean.fragment(entry.html, url=entry.url) if entry.html else Cleaned("")
     if entry.page is None:
         return told, entry.text_from
-    page = clean.page(entry.page, url=entry.url, charset=entry.charset, captured=entry.captured)
+    page = clean.page(entry.page, url=entry.url, charset=entry.charset, captured=entry.captured, rule=rule)
     if len(page.text) < len(told.text):
         return replace(page, text=told.text), entry.text_from
     return page, TextFrom.PAGE
