@@ -319,11 +319,13 @@ class SqliteStore(Store):
         limit = max(0, query.limit), max(0, query.offset)
         with self._reading() as connection:
             if query.folded:
-                best, clusters = _folded(connection, where, *limit)
+                best = _folded(connection, where, *limit)
+                counts = f"SELECT count(*), count(DISTINCT s.cluster) {where.matching}"
+                total, clusters = connection.execute(counts, where.values).get
             else:
                 ranked = f"SELECT s.nr, {where.score} AS score {where.matching} ORDER BY {where.order} LIMIT ? OFFSET ?"
                 best, clusters = connection.execute(ranked, (*where.values, *limit)).fetchall(), None
-            total = connection.execute(f"SELECT count(*) {where.matching}", where.values).get
+                total = connection.execute(f"SELECT count(*) {where.matching}", where.values).get
             return Found(total, _hits(connection, best, asked), clusters)
 
     def export(self, query: Query) -> Iterator[Story]:
@@ -400,6 +402,7 @@ class _Where:
         self.order = _order(query.order, ranked=bool(required))
         self.selecting = f"s.nr IN (SELECT rowid FROM words WHERE words MATCH ?) AND {rest}" if required else rest
         self.everything = not required and rest == "1"
+        self.words_alone = bool(required) and rest == "1"
         # Stories that are looked up one by one are read from the narrow index: of a word that 90,000 stories hold, five
         # times as fast as from the table.
         by_number = required or query.topics or query.statuses or query.rules
@@ -458,9 +461,9 @@ def _proofs(query: Query, *, leaving: str = "") -> tuple[str, tuple[Any, ...]]:
     return " AND ".join(["1", *(_among(f"p.{name}") for name in told)]), tuple(told.values())
 
 
-def _folded(connection: apsw.Connection, where: _Where, limit: int, offset: int) -> tuple[list[tuple[Any, ...]], int]:
-    """The first hit of each cluster, and how many clusters there are. Taken one by one in their order until there are
-    enough: the first pages cost little."""
+def _folded(connection: apsw.Connection, where: _Where, limit: int, offset: int) -> list[tuple[Any, ...]]:
+    """The first hit of each cluster. Taken one by one in their order until there are enough: the first pages cost
+    little."""
     found = connection.execute(
         f"SELECT s.nr, {where.score} AS score, s.cluster {where.matching} ORDER BY {where.order}", where.values
     )
@@ -474,8 +477,7 @@ def _folded(connection: apsw.Connection, where: _Where, limit: int, offset: int)
             best.append((nr, score))
         if len(best) == limit:
             break
-    clusters = connection.execute(f"SELECT count(DISTINCT s.cluster) {where.matching}", where.values).get
-    return best, clusters
+    return best
 
 
 def _streamed(connection: apsw.Connection, where: _Where) -> Iterator[Story]:
@@ -540,7 +542,8 @@ def _counting(by: str, where: _Where, day: str) -> str:
         return f"SELECT coalesce(s.{by}, '') AS name, count(*) AS stories FROM {stories} {most}"
     if by in ("topic", "main_topic"):
         which = "t.main" if by == "main_topic" else "1"
-        topics = f"{_topics(where)} AND {which}"
+        by_words = "words CROSS JOIN story_topics t ON t.nr = words.rowid WHERE words MATCH ?"
+        topics = f"{by_words if where.words_alone else _topics(where)} AND {which}"
         return f"SELECT t.topic AS name, count(*) AS stories FROM {topics} {most}"
     raise ValueError(f"cannot count by {by!r}")
 
@@ -554,7 +557,10 @@ def _topics(where: _Where) -> str:
 
 def _counting_proofs(by: str, which: str, where: _Where) -> str:
     """Stories by the statuses or the rules of their evidence."""
-    joined = f"{where.stories} JOIN story_proofs p ON p.nr = s.nr AND {which} WHERE {where.selecting}"
+    if where.words_alone:
+        joined = f"words CROSS JOIN story_proofs p ON p.nr = words.rowid AND {which} WHERE words MATCH ?"
+    else:
+        joined = f"{where.stories} JOIN story_proofs p ON p.nr = s.nr AND {which} WHERE {where.selecting}"
     proofs = "story_proofs p WHERE 1" if where.everything else joined
     counted = f"SELECT p.{by} AS name, count(DISTINCT p.nr) AS stories FROM {proofs}"
     return f"{counted} GROUP BY name ORDER BY stories DESC, name"
