@@ -247,6 +247,12 @@ def test_the_outlet_is_an_author_only_where_it_signs_alone(authors: str, expecte
         ("500", "error-page"),
         ("502 new jobs for Orlen", None),
         ("!", None),
+        ("!!! - Pitchfork", None),
+        ("… | Sample News", None),
+        ("“?” – Der Sample", None),
+        ("!" * 400, None),
+        ("Error 404: page not found!", "error-page"),
+        ("404 - Not Found - News Example", "error-page"),
     ],
 )
 def test_errors_and_walls_are_named(title: str, kind: str | None) -> None:
