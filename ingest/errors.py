@@ -2,6 +2,7 @@
 
     SitrepError
     ├── UsageError         the caller asked for something that cannot be done: correct the call
+    │   └── Missing        what was asked for by name is not there
     ├── SettingsError      a setting is missing or wrong: correct it
     ├── Unbalanced         a run's outcomes do not add up to what came in: a fault of Sitrep, report it
     ├── TryAgain           the fault passes: run the same thing again, nothing was lost
@@ -37,6 +38,10 @@ class SitrepError(Exception):
 
 class UsageError(SitrepError):
     """The caller asked for something that cannot be done."""
+
+
+class Missing(UsageError):
+    """What was asked for by name is not there: 404 on a page."""
 
 
 class SettingsError(SitrepError):

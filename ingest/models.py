@@ -36,6 +36,9 @@ class Outcome(StrEnum):
     QUARANTINED = "quarantined"  # could be a story, but handling it failed: kept with its bytes
 
 
+NEW = (Outcome.INDEXED, Outcome.DUPLICATE)  # of a story that was not there before
+
+
 class TextFrom(StrEnum):
     """Where a story's text came from, from poorest to richest. A poorer text never replaces a richer one."""
 

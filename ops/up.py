@@ -58,7 +58,7 @@ class Airflow:
     def known(self) -> dict[str, Any]:
         try:
             found: dict[str, Any] = json.loads(self.kept.read_text())
-        except (OSError, ValueError):  # never started, or killed while it was written
+        except (OSError, ValueError):  # never started, or damaged
             return {}
         return found
 
@@ -85,8 +85,14 @@ class Airflow:
             started[name] = self._spawn(name, command)
             pids = {name: process.pid for name, process in started.items()}
             created[name] = psutil.Process(pids[name]).create_time()
-            self.kept.write_text(json.dumps({"port": port, "pids": pids, "created": created}))
+            self._keep({"port": port, "pids": pids, "created": created})
         self._wait(port, started)
+
+    def _keep(self, known: Mapping[str, Any]) -> None:
+        """All of it or what was there: a half of it would forget who was started."""
+        new = self.kept.with_suffix(".new")
+        new.write_text(json.dumps(known))
+        new.replace(self.kept)
 
     def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         with self.log(name).open("wb") as log:
@@ -220,7 +226,7 @@ def _say(airflow: Airflow, password: str) -> None:
 Airflow is up: {address}   user admin, password {password}
 
 The feeds are polled from now on: sitrep_poll asks what is due, sitrep_daily closes each day. What to do next:
-  open {address}, log in, look at the DAGs; "Sitrep" in its menu shows run reports and feeds
+  open {address}, log in, look at the DAGs; Browse → Sitrep shows stories, feeds and runs
   start sitrep_archive with {{"paths": ["/your/archive.warc.gz"]}} to read an archive
   .venv/bin/sitrep search artillery --topic aid
   make down                                       stop all of it

@@ -79,6 +79,13 @@ COMMANDS = [
     "quarantine show",
     "quarantine retry",
     "quarantine drop",
+    "store",
+    "store check",
+    "store setup",
+    "store grant",
+    "store migrate",
+    "store drop",
+    "store rebuild",
 ]
 
 SHIPMENT = (
@@ -915,6 +922,23 @@ def test_a_store_that_is_gone_is_one_sentence(home: Home, tmp_path: Path, comman
     if command == "search x":
         assert "Traceback" in home(*arguments, "--debug", code=1).err
         assert "Traceback" in home("--debug", *arguments, code=1).err
+
+
+def test_nothing_is_deleted_that_nobody_confirmed(home: Home, tmp_path: Path) -> None:
+    archive = tmp_path / "a.jsonl"
+    archive.write_text(line(id="1", text=SHELLS, published="2022-05-24T10:00:00Z"))
+    home("backfill", str(archive))
+    drop = ("store", "drop", "--month", "2022-05")
+    with home.start(*drop, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        _, said = process.communicate(b"n\n", timeout=120)
+    assert process.returncode == 2
+    assert b"nothing was deleted" in said
+    unasked = home(*drop, code=2, stdin=subprocess.DEVNULL)
+    assert "--yes" in unasked.err
+    assert "interrupted" not in unasked.err
+    assert len(home("export").out.splitlines()) == 1
+    home(*drop, "--yes", stdin=subprocess.DEVNULL)
+    assert home("export").out == ""
 
 
 @pytest.mark.parametrize("command", ["run", "backfill ."])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from ingest.settings import Settings
-from ingest.web import asking
+from ingest.web import asking, login
 from ingest.web.access import Access, alone, session
 from tests import windows
 from tests.windows import TOKEN
@@ -162,6 +164,26 @@ def test_a_login_leads_to_no_other_site(public: TestClient, target: str) -> None
 def test_another_site_cannot_log_anybody_in(public: TestClient) -> None:
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
         assert public.post("/login", data={"token": TOKEN}, headers=headers).status_code == 403
+
+
+def test_tries_of_a_token_do_not_hold_up_the_pages(public: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong one takes its time; what comes meanwhile is sent away and not kept waiting in a thread of the pages."""
+    tried, done = threading.Event(), threading.Event()
+
+    def slowly(_: float) -> None:
+        tried.set()
+        assert done.wait(60)
+
+    monkeypatch.setattr(login.time, "sleep", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(public.post, "/login", data={"token": "guessed"})
+        assert tried.wait(60)
+        second = public.post("/login", data={"token": TOKEN}, follow_redirects=False)
+        done.set()
+        assert first.result(60).status_code == 403
+    assert (second.status_code, second.headers["retry-after"]) == (429, "1")
+    assert "set-cookie" not in second.headers
+    assert public.post("/login", data={"token": TOKEN}, follow_redirects=False).status_code == 303
 
 
 # mounted ------------------------------------------------------------------------------------------------------------

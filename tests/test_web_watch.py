@@ -170,6 +170,19 @@ def test_feeds_go_out_and_come_in_as_opml(web_of: TestClient) -> None:
     assert web_of.post("/feeds/opml", files={"file": ("x", b"\0 no xml")}, headers=OPERATOR).status_code == 400
 
 
+def test_only_who_may_change_feeds_gets_their_tokens(home: Settings) -> None:
+    secret = "https://paid.example/feed?token=pXq81"
+    with opened(home) as pipe:
+        pipe.store.save_feeds([Feed(secret, title="Paid")])
+    with windows.client(home) as client:
+        for path in ("/feeds", "/feeds.opml", "/api/feeds", f"/feeds/{records.feed_id(secret)}"):
+            shown = client.get(path)
+            assert shown.status_code == 200
+            assert "Paid" in shown.text
+            assert "pXq81" not in shown.text, path
+        assert secret in client.get("/feeds.opml", headers=OPERATOR).text
+
+
 def test_a_feed_that_was_read_shows_what_it_brought(home: Settings, site_with_feed: FaultServer) -> None:
     url = site_with_feed.url("/feed")
     with opened(home) as pipe:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ingest.errors import UsageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -53,6 +55,18 @@ def echo_json(value: Any) -> None:
 def say(message: str) -> None:
     """A message for people, one line on stderr."""
     click.echo(plain(message), err=True)
+
+
+def confirm(question: str) -> None:
+    """Ask before something is deleted. Raises UsageError unless somebody says yes, also where nobody can be asked."""
+    try:
+        sure = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise  # Ctrl-C
+        sure = False
+    if not sure:
+        raise UsageError("Not confirmed: nothing was deleted.", advice="With --yes it does not ask.")
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -20,7 +20,7 @@ def store() -> None:
     """Check and set up the store: the embedded one, or the Elasticsearch that SITREP_ELASTICSEARCH_URL names."""
 
 
-@store.command()
+@store.command(short_help="Say what is wrong with the store, and what to do.")
 @as_json
 def check(as_json: bool) -> None:
     """Say what is wrong with the store, and what to do.
@@ -49,7 +49,7 @@ def check(as_json: bool) -> None:
         raise StoreGone("not all is well with the store.", subject=where, advice="See above.")
 
 
-@store.command()
+@store.command(short_help="Put templates and small indices into Elasticsearch.")
 def setup() -> None:
     """Put templates, small indices and the alias into Elasticsearch, or those of this release in place of older ones.
 
@@ -72,7 +72,7 @@ def setup() -> None:
         showing.say(f"{_served(pipe).where} is set up; {told}")
 
 
-@store.command()
+@store.command(short_help="Make keys with the least rights, and print them.")
 @as_json
 def grant(as_json: bool) -> None:
     """Make three API keys with the least rights, and print them, once: for writing, for `setup`, for reading.
@@ -96,7 +96,7 @@ def grant(as_json: bool) -> None:
     showing.say("they cannot be shown again; take one back with DELETE /_security/api_key")
 
 
-@store.command()
+@store.command(short_help="Remove a month of stories, or let it in again.")
 @click.option("--month", required=True, metavar="MONTH", help="The month of publication (UTC), like 2022-05.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--undo", is_flag=True, help="Let stories of that month in again.")
@@ -123,14 +123,12 @@ def drop(month: str, yes: bool, undo: bool) -> None:
             return
         found = dropping.holds(pipe, month)
         if not yes:
-            click.confirm(
-                f"Remove {showing.count(found, 'story', 'stories')} of {month} for good?", abort=True, err=True
-            )
+            showing.confirm(f"Remove {showing.count(found, 'story', 'stories')} of {month}?")
         gone = dropping.drop(pipe, month, progress=progress)
     showing.say(f"{showing.count(gone, 'story', 'stories')} of {month} removed; `--undo` lets them in again")
 
 
-@store.command()
+@store.command(short_help="Make the store anew from the files of stories.")
 @click.option("--accept-loss", is_flag=True, help="Also where stories of the store are in no file of stories.")
 def rebuild(accept_loss: bool) -> None:
     """Make the store anew from all files of stories in the landing zone, beside the one that is.
@@ -148,7 +146,7 @@ def rebuild(accept_loss: bool) -> None:
     showing.say(f"rebuilt: {made}")
 
 
-@store.command()
+@store.command(short_help="Bring an older Elasticsearch to this one's mapping.")
 @click.option("--back", is_flag=True, help="Give up a migration that is under way, or return to the version before.")
 @click.option("--drop-old", is_flag=True, help="Delete the version before: there is no way back then.")
 @click.option("--yes", is_flag=True, help="Do not ask before deleting.")
@@ -171,7 +169,7 @@ def migrate(back: bool, drop_old: bool, yes: bool) -> None:
             return
         migration = _served(pipe).migration()
         if drop_old and not yes:
-            click.confirm("Delete the versions that are not in use?", abort=True, err=True)
+            showing.confirm("Delete the versions that are not in use?")
         if drop_old:
             told = migration.drop_old()
         elif back:

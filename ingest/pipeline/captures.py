@@ -11,7 +11,7 @@ from email.message import Message
 from http import HTTPStatus
 
 from ingest import addresses, archive
-from ingest.errors import UsageError
+from ingest.errors import Missing, UsageError
 from ingest.landing import Landing, surt
 from ingest.models import Capture, Content
 
@@ -32,11 +32,11 @@ class Place:
 def record(landing: Landing, content: Content) -> bytes:
     """The WARC record of the page, or else of the feed, that a content was read from: a WARC file of one record.
 
-    Raises UsageError where the landing zone does not hold it.
+    Raises Missing where the landing zone does not hold it.
     """
     place = find(landing, content)
     if place is None:
-        raise UsageError("there is no capture of this story in the landing zone.", advice="An archive's stay with it.")
+        raise Missing("there is no capture of this story in the landing zone.", advice="An archive's stay with it.")
     return landing.read(place.path, place.offset, place.length)
 
 

@@ -10,12 +10,11 @@ from datetime import date, timedelta
 from statistics import median
 from types import MappingProxyType
 
-from ingest.models import Feed, FeedState, Outcome
+from ingest.models import NEW, Feed, FeedState, Outcome
 from ingest.pipeline.pipe import Pipe
 from ingest.store import Booking
 
 DAYS = 14
-NEW = (Outcome.INDEXED, Outcome.DUPLICATE)
 # A silence is told as one when so many stories were to be expected in it: by chance alone (Poisson) fewer than one
 # silence in a hundred is that long.
 EXPECTED = 5.0
@@ -46,7 +45,7 @@ ADVICE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "rate-limited": ("Its server asks for a pause.", "Nothing; Sitrep waits as long as it was asked to."),
         "robots": ("Its robots.txt forbids programs to read it.", "Ask the site for leave, or remove it."),
         "server-error": ("Its server is broken at the moment.", "Usually passes; if it stays for days, tell the site."),
-        "timeout": ("Its server is too slow.", "Usually passes; if it stays, raise its site's attention or pause it."),
+        "timeout": ("Its server is too slow.", "Usually passes; if it stays, tell its site, or pause it."),
         "tls": ("Its certificate cannot be trusted.", "Look at the site in a browser; it has to renew it."),
         "too-large": ("Its document is larger than any honest feed.", "Look for a shorter feed of the site."),
         "too-many-redirects": ("Its address leads on and on.", "Look for the feed's new address on its site."),

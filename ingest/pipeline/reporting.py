@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingest import addresses, dates
-from ingest.errors import LandingFault, Unbalanced, UsageError
+from ingest.errors import LandingFault, Missing, Unbalanced
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline import mirroring
 from ingest.pipeline.pipe import Pipe
@@ -83,14 +83,14 @@ def report(
 def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
     """The report of a run as `RunReport.to_json` gives it, or of the last one.
 
-    Raises UsageError where there is none, LandingFault where what is kept is none.
+    Raises Missing where there is none, LandingFault where what is kept is none.
     """
     paths = sorted(path for path in pipe.landing.list("reports/") if path.endswith(".json"))
     if run is None and not paths:
-        raise UsageError("no run has been reported yet", advice="Start one with `sitrep run` or `sitrep backfill`.")
+        raise Missing("no run has been reported yet", advice="Start one with `sitrep run` or `sitrep backfill`.")
     path = _path(run) if run else _latest(pipe, paths)
     if path not in paths:
-        raise UsageError("there is no report of that run", subject=str(run), advice="`sitrep report` shows the last.")
+        raise Missing("there is no report of that run", subject=str(run), advice="`sitrep report` shows the last.")
     return _read(pipe, path)
 
 

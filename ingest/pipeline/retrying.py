@@ -7,17 +7,17 @@ from dataclasses import fields
 from typing import Any
 
 from ingest import dates
-from ingest.errors import UsageError
+from ingest.errors import Missing
 from ingest.models import Outcome, Quarantined, RunReport
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.runs import Run
 
 
 def item(pipe: Pipe, identity: str) -> Quarantined:
-    """Raises UsageError where there is none of that id."""
+    """Raises Missing where there is none of that id."""
     found = next((item for item in pipe.landing.quarantined() if item.id == identity), None)
     if found is None:
-        raise UsageError("nothing of that id is quarantined", subject=identity, advice="See `sitrep quarantine list`.")
+        raise Missing("nothing of that id is quarantined", subject=identity, advice="See `sitrep quarantine list`.")
     return found
 
 

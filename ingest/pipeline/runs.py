@@ -20,12 +20,11 @@ from typing import Any
 
 from ingest import dates
 
-KINDS = ("poll", "daily", "archive", "replay")
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`id` sorts by start. `day` is the day of its data interval: its landing stands there, whatever the clock says."""
+    """`id` sorts by start. `kind`: poll, daily, archive or replay. `day` is the day of its data interval: its landing
+    stands there, whatever the clock says."""
 
     id: str
     kind: str

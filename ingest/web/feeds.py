@@ -12,12 +12,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, File, Form, HTTPException, Request, Response, UploadFile
 from fastapi.responses import RedirectResponse
 
+from ingest import addresses
 from ingest import feeds as opml
 from ingest.models import Content, Feed, FeedState
 from ingest.pipeline import finding, health, previewing, records
 from ingest.pipeline.health import Health
 from ingest.pipeline.pipe import Pipe
 from ingest.web import rendering
+from ingest.web.window import pipe_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["feeds"])
@@ -49,47 +51,51 @@ class Told:
 # reading ------------------------------------------------------------------------------------------------------------
 @pages.get("/feeds")
 def feeds(request: Request, done: str = "", n: int = 0) -> Response:
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     said = f"{rendering.plural(n, 'feed')} added." if done == "imported" else DONE.get(done, "")
     return rendering.page(request, "feeds.html", feeds=_all(pipe), said=said, days=health.DAYS)
 
 
 @pages.get("/feeds.opml")
 def export(request: Request) -> Response:
+    """The list as a file. Real addresses, which may hold tokens, are for those who could change them as well."""
+    known = pipe_of(request).feeds()
+    if not request.app.state.access.may_write(request):
+        known = [replace(feed, url=addresses.shown(feed.url)) for feed in known]
     name = f"sitrep-feeds-{datetime.now(UTC):%Y-%m-%d}.opml"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(opml.write_opml(_pipe(request).feeds()), media_type="text/x-opml", headers=headers)
+    return Response(opml.write_opml(known), media_type="text/x-opml", headers=headers)
 
 
 @pages.get("/feeds/{identity}")
 def feed(request: Request, identity: str, done: str = "") -> Response:
-    return _page(request, _found(_pipe(request), identity), said=DONE.get(done, ""))
+    return _page(request, _found(pipe_of(request), identity), said=DONE.get(done, ""))
 
 
 @api.get("/feeds")
 def feeds_json(request: Request) -> list[dict[str, Any]]:
     """All feeds, those that somebody should look at first; `days` counts the new stories of the last two weeks."""
-    return [_json(told) for told in _all(_pipe(request))]
+    return [_json(told) for told in _all(pipe_of(request))]
 
 
 @api.get("/feeds/{identity}")
 def feed_json(request: Request, identity: str) -> dict[str, Any]:
     """A feed and how it does; `days` counts the new stories of the last month."""
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     return _json(_told(pipe, _found(pipe, identity)))
 
 
 # writing ------------------------------------------------------------------------------------------------------------
 @writing_pages.post("/feeds/preview")
 def preview(request: Request, url: Annotated[str, Form(max_length=LONGEST)] = "") -> Response:
-    found = previewing.look(_pipe(request), url.strip())
+    found = previewing.look(pipe_of(request), url.strip())
     stories = [(item.told, isinstance(item.told, Content), item.known) for item in found.stories]
     return rendering.page(request, "preview.html", asked=url.strip(), found=found, stories=stories)
 
 
 @writing_pages.post("/feeds")
 def add(request: Request, url: Annotated[str, Form(max_length=LONGEST)] = "") -> Response:
-    told, new = _added(_pipe(request), url.strip())
+    told, new = _added(pipe_of(request), url.strip())
     return _back(request, f"/feeds/{records.feed_id(told.url)}", "added" if new else "there")
 
 
@@ -98,7 +104,7 @@ def load(request: Request, file: Annotated[UploadFile, File()]) -> Response:
     data = file.file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise HTTPException(413, f"The file has more than {LARGEST >> 20} MB: that is no list of feeds.")
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     found = opml.read_opml(data)
     known = {feed.url for feed in pipe.feeds()}
     new = [feed for feed in found.feeds if feed.url not in known]
@@ -110,7 +116,7 @@ def load(request: Request, file: Annotated[UploadFile, File()]) -> Response:
 
 @writing_pages.post("/feeds/{identity}/check")
 def check(request: Request, identity: str) -> Response:
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     told = _found(pipe, identity)
     (answer,) = finding.check(pipe, [told])
     return _page(request, told, checked=answer, advice=health.ADVICE.get(answer.reason or ""))
@@ -118,7 +124,7 @@ def check(request: Request, identity: str) -> Response:
 
 @writing_pages.post("/feeds/{identity}/{what}")
 def change(request: Request, identity: str, what: str) -> Response:
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     told = _found(pipe, identity)
     match what:
         case "pause" | "resume":
@@ -135,7 +141,7 @@ def add_json(
     request: Request, response: Response, url: Annotated[str, Body(embed=True, max_length=LONGEST)]
 ) -> dict[str, Any]:
     """Add the feed at an address, or the one that the site there names. 200 where it was there already."""
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     told, new = _added(pipe, url.strip())
     response.status_code = 201 if new else 200
     return _json(_told(pipe, told))
@@ -144,7 +150,7 @@ def add_json(
 @writing_api.post("/feeds/preview")
 def preview_json(request: Request, url: Annotated[str, Body(embed=True, max_length=LONGEST)]) -> dict[str, Any]:
     """What the feed at an address would bring: its latest entries as stories, or why they are none. Nothing is kept."""
-    found = previewing.look(_pipe(request), url.strip())
+    found = previewing.look(pipe_of(request), url.strip())
     return {
         "feed": records.settings_of(found.feed),
         "there": found.there,
@@ -159,7 +165,7 @@ def preview_json(request: Request, url: Annotated[str, Body(embed=True, max_leng
 @writing_api.post("/feeds/{identity}/check")
 def check_json(request: Request, identity: str) -> dict[str, Any]:
     """Fetch the feed once and say how it answers. Nothing is kept."""
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     (answer,) = finding.check(pipe, [_found(pipe, identity)])
     return asdict(answer)
 
@@ -167,7 +173,7 @@ def check_json(request: Request, identity: str) -> dict[str, Any]:
 @writing_api.patch("/feeds/{identity}")
 def change_json(request: Request, identity: str, paused: Annotated[bool, Body(embed=True)]) -> dict[str, Any]:
     """Pause a feed, or read it again."""
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     told = replace(_found(pipe, identity), paused=paused)
     pipe.store.save_feeds([told])
     return _json(_told(pipe, told))
@@ -176,17 +182,12 @@ def change_json(request: Request, identity: str, paused: Annotated[bool, Body(em
 @writing_api.delete("/feeds/{identity}", status_code=204)
 def remove_json(request: Request, identity: str) -> Response:
     """Stop reading a feed. Its stories stay."""
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     pipe.store.remove_feed(_found(pipe, identity).url)
     return Response(status_code=204)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-def _pipe(request: Request) -> Pipe:
-    pipe: Pipe = request.app.state.window.pipe
-    return pipe
-
-
 def _found(pipe: Pipe, identity: str) -> Feed:
     found = next((feed for feed in pipe.feeds() if records.feed_id(feed.url) == identity), None)
     if found is None:
@@ -238,7 +239,7 @@ def _json(told: Told) -> dict[str, Any]:
 
 
 def _page(request: Request, feed: Feed, **values: Any) -> Response:
-    told = _told(_pipe(request), feed)
+    told = _told(pipe_of(request), feed)
     return rendering.page(
         request, "feed.html", **{"feed": told, "days": PERIOD, "said": "", "checked": None, "advice": None, **values}
     )

@@ -1,4 +1,4 @@
-"""Where a browser shows the token once and gets a cookie for it. Tries are slowed down for all."""
+"""Where a browser shows the token once and gets a cookie for it. One try at a time, and a wrong one takes its time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ingest.web import access, rendering
 
 pages = APIRouter(include_in_schema=False)
 
-SLOWED = 0.5  # seconds a wrong token costs; one at a time
+SLOWED = 0.5  # seconds a wrong token costs
 _trying = threading.Lock()
 
 
@@ -27,10 +27,8 @@ def take(request: Request, token: Annotated[str, Form()] = "", next: Annotated[s
     if len(token) > 1000:
         raise HTTPException(400, "That is no token.")
     expected: str = request.app.state.access.token
-    with _trying:
-        if not access.same(token.strip(), expected):
-            time.sleep(SLOWED)
-            return rendering.page(request, "login.html", status=403, next=_inside(next), wrong=True)
+    if not _is_right(token.strip(), expected):
+        return rendering.page(request, "login.html", status=403, next=_inside(next), wrong=True)
     answer = RedirectResponse(rendering.address(request, _inside(next)), 303)
     root = request.scope.get("root_path", "")
     answer.set_cookie(
@@ -50,6 +48,19 @@ def leave(request: Request) -> Response:
     answer = RedirectResponse(rendering.address(request, "/"), 303)
     answer.delete_cookie(access.COOKIE, path=request.scope.get("root_path", "") or "/")
     return answer
+
+
+def _is_right(token: str, expected: str) -> bool:
+    """Raises HTTPException while another one is tried: waiting here would take the threads that serve all pages."""
+    if not _trying.acquire(blocking=False):
+        raise HTTPException(429, "Somebody tries a token just now: try again in a second.", {"Retry-After": "1"})
+    try:
+        right = access.same(token, expected)
+        if not right:
+            time.sleep(SLOWED)
+        return right
+    finally:
+        _trying.release()
 
 
 def _inside(path: str) -> str:

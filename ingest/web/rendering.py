@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from markupsafe import Markup, escape
 
 from ingest import __version__, addresses, dates
-from ingest.errors import SettingsError, SitrepError, TryAgain, UsageError
+from ingest.errors import Missing, SettingsError, SitrepError, TryAgain
 from ingest.web.access import Access
 from ingest.web.headers import KEPT
 
@@ -172,9 +172,7 @@ def _told(error: Exception) -> tuple[int, str, str, Mapping[str, str] | None]:
     """(status, message, advice, headers)"""
     if isinstance(error, SitrepError):
         head = f"{error.subject}: " if error.subject else ""
-        status = 503 if isinstance(error, TryAgain) else 500 if isinstance(error, SettingsError) else 400
-        missing = isinstance(error, UsageError) and error.args[0].startswith(("no ", "nothing ", "there is no "))
-        return 404 if missing else status, head + str(error.args[0]), error.advice, None
+        return _status(error), head + str(error.args[0]), error.advice, None
     if hasattr(error, "status_code"):
         said: Any = error
         return said.status_code, str(said.detail), "", said.headers
@@ -184,3 +182,14 @@ def _told(error: Exception) -> tuple[int, str, str, Mapping[str, str] | None]:
         "The log of the server says where; please report it.",
         None,
     )
+
+
+def _status(error: SitrepError) -> int:
+    match error:
+        case Missing():
+            return 404
+        case TryAgain():
+            return 503
+        case SettingsError():
+            return 500
+    return 400

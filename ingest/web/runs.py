@@ -11,10 +11,10 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ingest import addresses
-from ingest.errors import UsageError
 from ingest.pipeline import records, reporting, retrying, runs
 from ingest.pipeline.pipe import Pipe
 from ingest.web import flow, rendering
+from ingest.web.window import pipe_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["runs"])
@@ -27,14 +27,14 @@ _ITEM = re.compile(r"[0-9a-f]{24}")
 
 @pages.get("/runs")
 def index(request: Request) -> Response:
-    return rendering.page(request, "runs.html", runs=_latest(_pipe(request)))
+    return rendering.page(request, "runs.html", runs=_latest(pipe_of(request)))
 
 
 @pages.get("/runs/of")
 def of_airflow(request: Request, dag_id: str, run_id: str) -> Response:
     """Airflow's tab of a DAG's run leads here."""
     tail = runs.tail(f"{dag_id}/{run_id}")
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     for path in reversed(pipe.landing.list("reports/", suffix=f"-{tail}.json")):
         name = path.removeprefix("reports/").removesuffix(".json")
         return RedirectResponse(rendering.address(request, f"/runs/{name}"), 303)
@@ -43,7 +43,7 @@ def of_airflow(request: Request, dag_id: str, run_id: str) -> Response:
 
 @pages.get("/runs/{run}")
 def one(request: Request, run: str) -> Response:
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     report = _report(pipe, run)
     return rendering.page(
         request,
@@ -59,14 +59,14 @@ def one(request: Request, run: str) -> Response:
 
 @pages.get("/quarantine")
 def quarantine(request: Request) -> Response:
-    items = sorted(_pipe(request).landing.quarantined(), key=lambda item: item.captured, reverse=True)
+    items = sorted(pipe_of(request).landing.quarantined(), key=lambda item: item.captured, reverse=True)
     return rendering.page(request, "quarantine.html", items=items[:1000], total=len(items))
 
 
 @pages.get("/quarantine/{identity}")
 def download(request: Request, identity: str) -> Response:
     """The bytes, as a file that no browser shows or runs."""
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     _item(pipe, identity)
     headers = {"Content-Disposition": f'attachment; filename="{identity}.bin"'}
     data = pipe.landing.quarantined_bytes(identity)
@@ -76,28 +76,23 @@ def download(request: Request, identity: str) -> Response:
 @api.get("/runs")
 def index_json(request: Request) -> list[dict[str, Any]]:
     """The reports of the latest runs, newest first."""
-    return _latest(_pipe(request))
+    return _latest(pipe_of(request))
 
 
 @api.get("/runs/{run}")
 def one_json(request: Request, run: str) -> dict[str, Any]:
     """The report of a run, and the first of the entries that it rejected or quarantined, each with its reason."""
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     return {**_report(pipe, run), "named": _named(pipe, run)}
 
 
 @api.get("/quarantine")
 def quarantine_json(request: Request) -> list[dict[str, Any]]:
     """What could be a story, but could not be handled."""
-    return [retrying.to_json(item) for item in _pipe(request).landing.quarantined()]
+    return [retrying.to_json(item) for item in pipe_of(request).landing.quarantined()]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-def _pipe(request: Request) -> Pipe:
-    pipe: Pipe = request.app.state.window.pipe
-    return pipe
-
-
 def _latest(pipe: Pipe) -> list[dict[str, Any]]:
     return reporting.latest(pipe, SHOWN)
 
@@ -118,10 +113,7 @@ def _named(pipe: Pipe, run: str) -> list[dict[str, Any]]:
 def _item(pipe: Pipe, identity: str) -> None:
     if not _ITEM.fullmatch(identity):
         raise HTTPException(404, "Nothing of that id is quarantined.")
-    try:
-        retrying.item(pipe, identity)
-    except UsageError as error:
-        raise HTTPException(404, "Nothing of that id is quarantined.") from error
+    retrying.item(pipe, identity)
 
 
 def _airflow(pipe: Pipe, run: str) -> str | None:

@@ -15,6 +15,7 @@ from ingest.pipeline.pipe import Pipe
 from ingest.tag import rulesfile, trying
 from ingest.tag.rulesfile import Rule, RulesFile
 from ingest.web import rendering
+from ingest.web.window import pipe_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["topics"])
@@ -26,7 +27,7 @@ Text = Annotated[str, Query(max_length=LONGEST)]
 
 @pages.get("/topics")
 def topics(request: Request, text: Text = "", language: Annotated[str, Query(max_length=20)] = "") -> Response:
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     return rendering.page(
         request,
         "topics.html",
@@ -40,7 +41,7 @@ def topics(request: Request, text: Text = "", language: Annotated[str, Query(max
 
 @pages.get("/topics/{rule}")
 def rule(request: Request, rule: str) -> Response:
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     known = _known(pipe, rule)
     return rendering.page(request, "rule.html", rule=known, name=rule, evidence=_latest(pipe, rule))
 
@@ -48,20 +49,20 @@ def rule(request: Request, rule: str) -> Response:
 @api.get("/topics")
 def topics_json(request: Request) -> list[dict[str, Any]]:
     """The topics and their rules: how many stories each proves, and its share of the topic's."""
-    return _topics(_pipe(request))
+    return _topics(pipe_of(request))
 
 
 @api.get("/topics/try")
 def try_json(request: Request, text: Text, language: Annotated[str, Query(max_length=20)] = "") -> dict[str, Any]:
     """Which topics the rules see in a text, with their evidence, and which rules come near and why they do not hold.
     `language`: ISO 639-1, else recognised."""
-    return _tried(_pipe(request), text, language)
+    return _tried(pipe_of(request), text, language)
 
 
 @api.get("/topics/{rule}")
 def rule_json(request: Request, rule: str) -> list[dict[str, Any]]:
     """The latest evidence of a rule, newest story first."""
-    pipe = _pipe(request)
+    pipe = pipe_of(request)
     _known(pipe, rule)
     return [
         {"story": story.id, "title": story.content.title, "published": story.published, **evidence.to_json()}
@@ -70,11 +71,6 @@ def rule_json(request: Request, rule: str) -> list[dict[str, Any]]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-def _pipe(request: Request) -> Pipe:
-    pipe: Pipe = request.app.state.window.pipe
-    return pipe
-
-
 def _topics(pipe: Pipe) -> list[dict[str, Any]]:
     """Rules that stories still carry, and that the file has no more, stand under the name of their topic as well."""
     file = _rules(pipe)

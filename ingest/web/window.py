@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fastapi import Request
+
 from ingest import settings as configuration
 from ingest.pipeline.pipe import Pipe
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ASKED_AGAIN = 30.0  # seconds after which the settings are read anew: somebody may have changed Airflow's connection
-
-
 REMEMBERED = 200  # values at once
 
 
@@ -95,3 +95,9 @@ class Window:
             if self._pipe is not None:
                 self._pipe.close()
             self._pipe = None
+
+
+def pipe_of(request: Request) -> Pipe:
+    """The pipe that the application of this request looks through. Raises SettingsError."""
+    window: Window = request.app.state.window
+    return window.pipe

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingest import addresses, dates
-from ingest.models import FeedReport, Outcome, Quarantined, RunReport
+from ingest.models import NEW, FeedReport, Outcome, Quarantined, RunReport
 from ingest.store.elastic import documents
 from ingest.store.elastic.bulk import Action, action, deliver
 from ingest.store.elastic.connection import Connection
@@ -24,7 +24,6 @@ from ingest.store.elastic.layout import Layout
 from ingest.store.rows import seconds
 
 NOT_POLLED = "not due"  # says nothing of a feed
-NEW = (Outcome.INDEXED, Outcome.DUPLICATE)
 ASKED = 5000  # feeds in one request
 
 
