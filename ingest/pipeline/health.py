@@ -82,7 +82,7 @@ class Health:
 
 
 def healths(pipe: Pipe, today: date, days: int = DAYS) -> dict[str, Health]:
-    """By feed; those that brought no entry in these days are left out."""
+    """By feed, its address as it may be shown; those that brought no entry in these days are left out."""
     span = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
     files = {day: pipe.landing.parts(f"stories/captures/{day}/") for day in span}
     bookings = pipe.store.bookings(path for paths in files.values() for path in paths)

@@ -209,14 +209,14 @@ def _all(pipe: Pipe) -> list[Told]:
     states = pipe.store.states(feed.url for feed in known)
     healths = health.healths(pipe, datetime.now(UTC).date())
     return [
-        _with(feed, states.get(feed.url), healths.get(feed.url, Health({})))
+        _with(feed, states.get(feed.url), healths.get(addresses.shown(feed.url), Health({})))
         for feed in health.troubled_first(known, states)
     ]
 
 
 def _told(pipe: Pipe, feed: Feed) -> Told:
     healths = health.healths(pipe, datetime.now(UTC).date(), PERIOD)
-    return _with(feed, pipe.store.states([feed.url]).get(feed.url), healths.get(feed.url, Health({})))
+    return _with(feed, pipe.store.states([feed.url]).get(feed.url), healths.get(addresses.shown(feed.url), Health({})))
 
 
 def _with(feed: Feed, state: FeedState | None, health_: Health) -> Told:
