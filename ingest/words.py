@@ -44,5 +44,38 @@ def one_line(text: str, limit: int) -> str:
     return sane(" ".join(text.split()), limit).strip()
 
 
+_LEADS = "ÂÃâÐÑØÙÎÏ×äåæçèéãÄÅêëìíð"  # as which the first bytes of UTF-8 are read
+_PIECES = re.compile(r"""[^<>"\n]+""")
+_SEQUENCES = re.compile("[\x80-\U0010ffff]")
+_OWN = re.compile("[\u00c0-\u024f\u1e00-\u1eff\u2010-\u2044\u20ac\u2122]")  # letters of Latin, quotes, dashes, …
+_MANY = 3
+# Windows-1252, and its five gaps as browsers read them.
+_BYTES = {**{bytes([n]).decode("cp1252", "ignore"): n for n in range(0x80, 0x100)}, **{chr(n): n for n in range(0x100)}}
+_TABLE = {ord(sign): chr(byte) for sign, byte in _BYTES.items() if sign}
+
+
+def mended(text: str) -> str:
+    """`text` with UTF-8 that was read as Windows-1252 or Latin-1 (“cafÃ©”) read as what it is, where that is certain.
+
+    It is decided for each piece between tags, quotes and line ends. Certain is: all of its signs beyond ASCII are, as
+    bytes, UTF-8; and what comes out are letters of Latin script or punctuation, or at least three signs of any kind. A
+    piece with one sign that was read well stays as it is. Before `sane`, which takes away what is needed for it.
+    """
+    if text.isascii() or not any(lead in text for lead in _LEADS):
+        return text
+    return _PIECES.sub(_mend, text)
+
+
+def _mend(piece: re.Match[str]) -> str:
+    if piece[0].isascii():
+        return piece[0]
+    try:
+        told = piece[0].translate(_TABLE).encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return piece[0]
+    signs = _SEQUENCES.findall(told)
+    return told if len(signs) >= _MANY or all(map(_OWN.match, signs)) else piece[0]
+
+
 def _join(pair: re.Match[str]) -> str:
     return pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")

@@ -69,6 +69,7 @@ def test_the_order_of_pages_changes_nothing() -> None:
         ("<p>Київ".encode(), "no-such-thing", "Київ"),
         ("<html><body><p>Kyiv and Київ</body>".encode("utf-16-le"), None, "Київ"),  # without a BOM
         ("<p>救援委员会".encode("gbk"), "gb2312", "救援委员会"),
+        ("<p>Voilà, l’été à Genève".encode().decode("latin-1").encode(), "utf-8", "Voilà, l’été à Genève"),  # twice
     ],
 )
 def test_encodings(body: bytes, charset: str | None, expected: str) -> None:

@@ -63,3 +63,53 @@ def test_one_line_holds_its_promises(text: str, limit: int) -> None:
     assert out == " ".join(out.split())
     assert words.one_line(out, limit) == out
     out.encode("utf-8")
+
+
+READ_WELL = [
+    "Café Zürich – “the ferry’s late”",
+    "Порт Села знову відкрито",
+    "Порт закрыт до осени",
+    "Łódź: święto żaglówek",
+    "ميناء المدينة مفتوح",
+    "Το λιμάνι άνοιξε ξανά",
+    "港口重新开放，渡轮恢复",
+    "À Genève, l’été déjà",
+    "Ticket: 5 € à l’aube…",
+]
+
+
+@pytest.mark.parametrize("text", READ_WELL)
+def test_utf8_read_as_a_western_encoding_is_mended(text: str) -> None:
+    as_browsers = "".join(bytes([b]).decode("cp1252", "ignore") or chr(b) for b in text.encode())
+    for mangled in (text.encode().decode("latin-1"), as_browsers):
+        assert words.mended(mangled) == text
+        markup = f'<p class="a">{mangled}</p>\n<p>{text}</p>'
+        assert words.mended(markup) == f'<p class="a">{text}</p>\n<p>{text}</p>'
+    assert words.mended(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Âge d’or et château : «pâté»",
+        "IRMÃ E MÃE, «amanhã»…",
+        "amanhã»…",
+        "São João, às três da manhã",
+        "Être là, où l’âme dîne",
+        "Îles, Ïambe, Ðuro, Ñandú, Ø, Ù, ×",
+        "LÂ» e RÃ«",
+        "he read cafÃ© where “café” stood",  # one sign was read well: so it may be meant
+        "3×4 ä¸",
+        "Ã",
+        "château â€",
+    ],
+)
+def test_text_that_means_these_letters_stays(text: str) -> None:
+    assert words.mended(text) == text
+
+
+@given(anything)
+def test_what_is_mended_was_utf8(text: str) -> None:
+    out = words.mended(text)
+    assert words.mended(text.encode("ascii", "ignore").decode()) == text.encode("ascii", "ignore").decode()
+    assert out == text or len(out) < len(text)

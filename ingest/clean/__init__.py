@@ -40,7 +40,7 @@ def explain(
     body: bytes, *, url: str | None, charset: str | None, captured: datetime, rule: sites.Site | None = None
 ) -> tuple[Cleaned, bodies.Story]:
     """What `page` gives, and how its text was found: the page's blocks, each with the reason why it was kept or not."""
-    parsed = markup.parse(markup.decode(body, charset))
+    parsed = markup.parse(words.mended(markup.decode(body, charset)))
     found = metadata.read(statements.read(parsed), url=url, captured=captured, rule=rule)
     story = bodies.story(parsed, data=found.body, descriptions=found.standfirst, rule=rule)
     text = _text(story.paragraphs)
@@ -63,14 +63,14 @@ def fragment(html: str, *, url: str | None = None) -> Cleaned:  # noqa: ARG001 -
 
     `title` is None: a feed states it elsewhere.
     """
-    text = _text(fragments.of_fragment(words.sane(html, 2 * TEXT_LENGTH)))
+    text = _text(fragments.of_fragment(words.sane(words.mended(html), 2 * TEXT_LENGTH)))
     return Cleaned(text=text, language=language(text))
 
 
 def plain(text: str) -> str:
     """An archive's text, fit for every store: paragraphs with an empty line between them, line breaks inside them kept,
     at most `TEXT_LENGTH` code points."""
-    lines = (re.sub(r"[^\S\n]+", " ", line).strip() for line in words.sane(text, TEXT_LENGTH).split("\n"))
+    lines = (re.sub(r"[^\S\n]+", " ", line).strip() for line in words.sane(words.mended(text), TEXT_LENGTH).split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 

@@ -189,7 +189,7 @@ def _title(entry: Entry, cleaned: Cleaned) -> str | None:
     """An archive's own word, else the page's, else the feed's."""
     first, second = (cleaned.title, entry.title) if entry.feed else (entry.title, cleaned.title)
     title = first or second
-    return (words.one_line(title, TITLE) or None) if title else None
+    return (words.one_line(words.mended(title), TITLE) or None) if title else None
 
 
 def _id(entry: Entry, source: str | None, title: str | None, text: str) -> str:
