@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http import HTTPStatus
 
@@ -54,10 +54,7 @@ def page(landing: Landing, content: Content) -> tuple[Place, Capture]:
             f"; archives that were read: {', '.join([*paths[:NAMED], *['…'][: len(paths) - NAMED]])}" if paths else ""
         )
         raise UsageError(f"no capture of it is in the landing zone, an archive's stay with it{known}.", advice=instead)
-    with tempfile.NamedTemporaryFile(suffix=".warc.gz") as file:
-        file.write(landing.read(place.path, place.offset, place.length))
-        file.flush()
-        capture = next(archive.landed(file.name), None)
+    capture = _capture(landing, place)
     if capture is None:
         raise UsageError(f"its record in {place.path} at {place.offset} is damaged.", advice=instead)
     if capture.status != HTTPStatus.OK or addresses.key(capture.url) != addresses.key(content.url or ""):
@@ -77,13 +74,30 @@ def find(landing: Landing, content: Content) -> Place | None:
     stamp = f"{content.captured.astimezone(UTC):%Y%m%d%H%M%S}"
     day = content.captured.astimezone(UTC).date()
     keys = [f"{surt(url)} {stamp} " for url in (content.url, content.feed) if url]
-    found: dict[str, Place] = {}
+    found: dict[str, list[Place]] = {}
     for days in DAYS:
         for index in landing.list(f"captures/{day + timedelta(days=days)}/", suffix=".cdxj"):
-            found = {**dict(_entries(landing.read(index).decode("utf-8", "replace"), keys, index)), **found}
+            for key, place in _entries(landing.read(index).decode("utf-8", "replace"), keys, index):
+                found.setdefault(key, []).append(place)
         if keys and keys[0] in found:
             break
-    return next((found[key] for key in keys if key in found), None)
+    return next((_of_moment(landing, found[key], content.captured) for key in keys if key in found), None)
+
+
+def _of_moment(landing: Landing, places: list[Place], captured: datetime) -> Place:
+    """Of the records of one second, as far as an index tells time, the one that was fetched at that very moment."""
+    if len(places) == 1:
+        return places[0]
+    told = ((place, _capture(landing, place)) for place in places)
+    return next((place for place, capture in told if capture and capture.captured == captured), places[0])
+
+
+def _capture(landing: Landing, place: Place) -> Capture | None:
+    """What a record holds; None where it is damaged."""
+    with tempfile.NamedTemporaryFile(suffix=".warc.gz") as file:
+        file.write(landing.read(place.path, place.offset, place.length))
+        file.flush()
+        return next(archive.landed(file.name), None)
 
 
 def _entries(index: str, keys: list[str], path: str) -> Iterator[tuple[str, Place]]:
