@@ -90,6 +90,10 @@ def test_a_trial_gives_the_same_tags_as_tagging(tmp_path: Path) -> None:
     loaded = tag.load(SEEDS)
     for text in ("Norway will send 14 tanks to Ukraine.", "Iran threatened Israel with war. It sent troops to Syria."):
         assert trying.attempt(loaded, None, text, "en").tags == tag.tag(loaded, None, text, "en")
+    title = "Troops? Deployed to the border"  # one sentence, as every title
+    given = trying.attempt(loaded, title, "", "en").tags
+    assert given == tag.tag(loaded, title, "", "en")
+    assert [(one.field, one.sentence) for one in given.evidence] == [("title", title)]
     assert trying.attempt(tag.load(rules(tmp_path)), "Nothing", "Nothing.", "en") == trying.Trial(weights={"moves": 0})
 
 

@@ -29,7 +29,7 @@ from ingest.tag import proof, rulesfile
 from ingest.tag.rules import Book, Rules, compile_book
 from ingest.tag.rulesfile import Rule, RulesFile
 from ingest.tag.soundness import unsound
-from ingest.tag.splitting import MAX_SENTENCE, headings, sentences
+from ingest.tag.splitting import headings, sentences, title_sentences
 
 __all__ = ["Checked", "Rules", "check", "load", "tag"]
 
@@ -45,7 +45,7 @@ def tag(rules: Rules, title: str | None, text: str, language: str | None) -> Tag
     if book is None:
         return Tags()
     title = title or ""
-    head = proof.read(book, title, [(0, len(title))] if 0 < len(title) <= MAX_SENTENCE else sentences(title))
+    head = proof.read(book, title, title_sentences(title))
     body = proof.read(book, text, sentences(text))
     latest = proof.latest_year(text)
     rules_of_it = proof.fitting(book, [*head, *body])

@@ -39,6 +39,11 @@ def sentences(text: str) -> list[tuple[int, int]]:
     return spans
 
 
+def title_sentences(title: str) -> list[tuple[int, int]]:
+    """The spans of a title's sentences: it is one, whatever stands in it, unless it is too long for that."""
+    return [(0, len(title))] if 0 < len(title) <= MAX_SENTENCE else sentences(title)
+
+
 def _ends(text: str, start: int, match: re.Match[str]) -> bool:
     """Whether the full stop really ends a sentence."""
     after = text[match.end() : match.end() + 24].lstrip(" \t\"'“„«(")

@@ -9,7 +9,7 @@ from ingest.models import Status, Tags
 from ingest.tag import proof
 from ingest.tag.proof import Sentence
 from ingest.tag.rules import Book, Compiled, Rules
-from ingest.tag.splitting import headings, sentences
+from ingest.tag.splitting import headings, sentences, title_sentences
 
 SHOWN = 3  # words that a reason quotes
 
@@ -45,8 +45,8 @@ def attempt(rules: Rules, title: str | None, text: str, language: str | None) ->
     if book is None:
         return Trial()
     title = title or ""
-    both = (("title", title), ("text", text))
-    fields = [(name, whole, proof.read(book, whole, sentences(whole))) for name, whole in both]
+    both = (("title", title, title_sentences(title)), ("text", text, sentences(text)))
+    fields = [(name, whole, proof.read(book, whole, spans)) for name, whole, spans in both]
     latest = proof.latest_year(text)
     everything = [sentence for _, _, found in fields for sentence in found]
     fitting = proof.fitting(book, everything)
