@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ingest.tag.rules import Compiled, compile_book
+from ingest.tag.rules import Book, Compiled, compile_book
 from ingest.tag.rulesfile import ANY, Rule, RulesFile
 
 
@@ -18,7 +18,7 @@ def unsound(file: RulesFile) -> Iterator[str]:
             book = compile_book(file, [rule], language)
             for compiled in book.rules:
                 possible = True
-                for line in _words(file, compiled, language):
+                for line in _words(file, book, compiled, language):
                     if line not in seen:
                         seen.add(line)
                         yield line
@@ -28,9 +28,8 @@ def unsound(file: RulesFile) -> Iterator[str]:
             yield f"line {rule.line}: the rule {rule.name!r} can never match: {lack}"
 
 
-def _words(file: RulesFile, compiled: Compiled, language: str) -> Iterator[str]:
+def _words(file: RulesFile, book: Book, compiled: Compiled, language: str) -> Iterator[str]:
     rule = compiled.rule
-    book = compile_book(file, [rule], language)
     bits = compiled.act | compiled.thing
     for group in dict.fromkeys((*rule.act, *rule.thing)):
         for home in (language, ANY):
