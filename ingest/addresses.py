@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tldextract import TLDExtract
 
 LONGEST = 2048  # what browsers, proxies and the sitemap protocol agree on as the longest address to be trusted
+PORTS = {"http": 80, "https": 443}  # where an address names none
 
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff]+")  # tabs and breaks as browsers remove them
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -31,7 +32,6 @@ _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_PORTS = {"http": 80, "https": 443}
 
 
 def absolute(href: str, base: str | None = None) -> str | None:
@@ -171,7 +171,7 @@ def _joined(href: str, base: str | None) -> str:
 def _assemble(parts: SplitResult) -> str | None:
     scheme = parts.scheme.lower()
     host = _ascii_host(parts.hostname or "")
-    if scheme not in _PORTS or not host:
+    if scheme not in PORTS or not host:
         return None
     host = f"[{host}]" if ":" in host else host
     port = f":{parts.port}" if parts.port else ""
@@ -221,7 +221,7 @@ def _folded(plain: str) -> str:
         return plain
     scheme = parts.scheme.lower()
     other = f"{scheme}://" if scheme not in ("http", "https", "") else ""
-    colon = f":{port}" if port is not None and port not in _PORTS.values() else ""
+    colon = f":{port}" if port is not None and port not in PORTS.values() else ""
     query = _folded_query(parts.query)
     bang = _encoded(parts.fragment) if len(parts.fragment) > 1 and parts.fragment.startswith("!") else ""
     path = _folded_path(_encoded(parts.path))

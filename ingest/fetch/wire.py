@@ -70,10 +70,7 @@ class Target:
     def authority(self) -> str:
         """For the Host header and for messages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
-
-
-_PORTS = {"http": 80, "https": 443}
+        return host if self.port == addresses.PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def target(href: str, base: str | None = None) -> Target | None:
@@ -85,7 +82,7 @@ def target(href: str, base: str | None = None) -> Target | None:
     parts = urlsplit(url)
     resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host = parts.hostname or ""
-    return Target(url, parts.scheme, host, parts.port or _PORTS[parts.scheme], resource)
+    return Target(url, parts.scheme, host, parts.port or addresses.PORTS[parts.scheme], resource)
 
 
 # --- time ------------------------------------------------------------------------------------------------------------
