@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # imported where they are used: most tests need none of it
     from fastapi.testclient import TestClient
     from playwright.sync_api import Browser
 
+    from ingest.pipeline.pipe import Pipe
+
 # What an example may take is a matter of what else the machine does; bounds on time have tests of their own.
 hypothesis.settings.register_profile("sitrep", deadline=None)
 hypothesis.settings.load_profile("sitrep")
@@ -53,6 +55,15 @@ def settings(tmp_path: Path) -> Settings:
     """An empty home, and loopback allowed."""
     loaded = configuration.load({"SITREP_HOME": str(tmp_path / "home"), "SITREP_WORKERS": "2"})
     return replace(loaded, allow_addresses=(ipaddress.ip_network("127.0.0.0/8"),))
+
+
+@pytest.fixture
+def pipe(settings: Settings) -> Iterator[Pipe]:
+    """Over an empty home."""
+    from ingest.pipeline.pipe import opened
+
+    with opened(settings) as pipe:
+        yield pipe
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,6 @@ from ingest.settings import Settings
 from ingest.store import Query
 
 PLACES = "harbour bridge depot school clinic market station tunnel outpost bakery".split()  # noqa: SIM905
-
-
-@pytest.fixture
-def pipe(settings: Settings) -> Iterator[Pipe]:
-    opened = Pipe(settings)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

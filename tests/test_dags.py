@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -76,13 +76,6 @@ def run_airflow(home: Path, *asked: dict[str, Any], **environ: str) -> dict[str,
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     result["log"] = done.stdout + done.stderr
     return result
-
-
-@pytest.fixture
-def pipe(settings: Settings) -> Iterator[Pipe]:
-    opened = Pipe(settings)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,13 +55,6 @@ HARBOUR = (
     "The agency runs fourteen bakeries in the district and had warned last week that five of them were out of flour.",
     "Two more vessels lie at anchor outside the bay and wait for their papers, according to the harbour master.",
 )
-
-
-@pytest.fixture
-def pipe(settings: Settings) -> Iterator[Pipe]:
-    opened = Pipe(settings)
-    yield opened
-    opened.close()
 
 
 def poll(pipe: Pipe, *feeds: Feed, **options: float) -> RunReport:

@@ -6,7 +6,6 @@ import gzip
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from html import escape
 from pathlib import Path
@@ -16,7 +15,6 @@ import pytest
 from ingest.models import Feed, FullText, RunReport
 from ingest.pipeline import jobs, runs
 from ingest.pipeline.pipe import Pipe
-from ingest.settings import Settings
 from ingest.store import Query
 from tests.conftest import SHARED
 from tests.servers import FaultServer, Raw, Reply, redirect
@@ -26,13 +24,6 @@ pytestmark = [pytest.mark.shared, pytest.mark.slow]
 RSS = {"Content-Type": "application/rss+xml"}
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 GOOD = b"<rss version='2.0'><channel><title>Good</title><item><title>A</title><link>%s</link></item></channel></rss>"
-
-
-@pytest.fixture
-def pipe(settings: Settings) -> Iterator[Pipe]:
-    opened = Pipe(settings)
-    yield opened
-    opened.close()
 
 
 def poll(pipe: Pipe, feeds: list[Feed]) -> RunReport:
