@@ -106,8 +106,9 @@ def main(folder: Path, objects: Path) -> None:
     """Raises Failed."""
     files = sorted(objects.glob("*.ndjson"))
     kibana = Kibana(os.environ["KIBANA_URL"], (folder / "setup" / "elastic-password").read_text())
-    kibana.put_role(viewed(files))
-    print(f"role {ROLE} reads {', '.join(viewed(files))}", flush=True)
+    indices = viewed(files)
+    kibana.put_role(indices)
+    print(f"role {ROLE} reads {', '.join(indices)}", flush=True)
     for path in files:
         print(f"{path.name}: {kibana.load(path)} objects", flush=True)
     if not files:
