@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from kibana_setup import ROLE
+from make_secrets import write
 
 from ingest import settings as configuration
 from ingest.errors import SitrepError
@@ -41,7 +42,7 @@ def main(folder: Path) -> None:
         before = path.read_text().strip() if path.exists() else ""
         key = store.keep_key("writer", before)
         if key != before:
-            _write(path, key)
+            write(path, key, 0o640)
         _say("the writer's key has the rights of this release" if key == before else "a new key for the writer")
     finally:
         store.close()
@@ -73,14 +74,6 @@ def _make_analyst(connection: Connection, password: str) -> None:
     if connection.request("GET", path, allow=(404,)).status == 404:
         connection.request("PUT", path, {"password": password, "roles": [ROLE], "full_name": "Sitrep's analyst"})
         _say(f"user {ANALYST} is made")
-
-
-def _write(path: Path, key: str) -> None:
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    new.touch(mode=0o640, exist_ok=False)
-    new.write_text(key)
-    new.replace(path)
 
 
 def _say(what: str) -> None:

@@ -112,7 +112,7 @@ def make(folder: Path, now: datetime) -> list[str]:
         new |= certificate.made(now)
     if new:
         kept = {**kept, **new}
-        _write(folder / STATE, json.dumps(kept), 0o600)
+        write(folder / STATE, json.dumps(kept), 0o600)
     for name, wanted in folders(kept).items():
         _fill(folder / name, wanted)
     return sorted(new)
@@ -141,12 +141,12 @@ def _fill(folder: Path, wanted: Folder) -> None:
     for name, content in wanted.files.items():
         path = folder / name
         if not path.exists() or path.read_text() != content:
-            _write(path, content, 0o600)
+            write(path, content, 0o600)
         _give(path, wanted, wanted.file_mode)
     _give(folder, wanted, wanted.mode)
 
 
-def _write(path: Path, content: str, mode: int) -> None:
+def write(path: Path, content: str, mode: int) -> None:
     """All of it or nothing, also where the machine stops."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
