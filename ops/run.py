@@ -138,7 +138,7 @@ def _show(reports: list[Mapping[str, Any]], terminal: TextIO) -> None:
         console.print(f"  {n:7,d} {topic or 'none'}")
     console.print("The stories that were told most often:")
     for story, n in clusters:
-        console.print(f"  {n:7,d} × {story.content.title or story.id}", markup=False)
+        console.print(f"  {n:7,d} × {showing.plain(story.content.title or story.id)}", markup=False)
     console.print()
 
 

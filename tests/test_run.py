@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,10 +10,13 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from ingest.models import Feed, FullText
 from ingest.pipeline.pipe import Pipe
 from ingest.settings import Settings
+from ingest.store import Lease, Slice
+from tests.builders import story
 from tests.servers import FaultServer, Reply
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +62,21 @@ def session(process: psutil.Process) -> int:
         return os.getsid(process.pid) if process.status() != psutil.STATUS_ZOMBIE else 0
     except (psutil.Error, OSError):
         return 0  # it is gone
+
+
+def test_a_title_does_nothing_to_the_terminal(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "ops"))
+    monkeypatch.setenv("SITREP_HOME", str(pipe.settings.home))
+    import run
+
+    title = "Port \x1b]0;owned\x07\x1b[2J\u202eopened\nagain"
+    told = [story("a", title=title, cluster="id-a"), story("b", cluster="id-a", lead=False)]
+    lease = pipe.store.lease("here:0:test", live=False)
+    assert isinstance(lease, Lease)
+    pipe.store.write(Slice(stories=told), lease)
+    terminal = io.StringIO()
+    run._show([], terminal)
+    assert "        2 × Port ]0;owned[2Jopened again\n" in terminal.getvalue()
 
 
 def test_a_failure_shows_the_end_of_the_log(settings: Settings) -> None:
