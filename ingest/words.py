@@ -1,4 +1,4 @@
-"""Text that every store and every terminal can hold."""
+"""Text that every store and every terminal can hold; and folded for comparing (`letters`)."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ def one_line(text: str, limit: int) -> str:
     for unwanted in (_NOTHING, _OVERRIDES, _CONTROLS):
         text = unwanted.sub("", _BREAKS.sub(" ", text))
     return sane(" ".join(text.split()), limit).strip()
+
+
+def letters(text: str) -> str:
+    """`text` for comparing: letters and digits alone, without case."""
+    return re.sub(r"[\W_]+", "", text.casefold())
 
 
 _LEADS = "ÂÃâÐÑØÙÎÏ×äåæçèéãÄÅêëìíð"  # as which the first bytes of UTF-8 are read

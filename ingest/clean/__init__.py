@@ -114,7 +114,7 @@ def _repeats(line: str, title: str) -> bool:
     """Whether a line says nothing but the title. A sentence that goes on where the title ends is the story's own."""
     if not line or len(line) > 2 * len(title) + 20:
         return False
-    a, b = _folded(line), _folded(title)
+    a, b = words.letters(line), words.letters(title)
     shorter, longer = sorted((a, b), key=len)
     if not shorter:
         return False
@@ -126,7 +126,3 @@ def _repeats(line: str, title: str) -> bool:
         return len(shorter) >= (0.6 if longer == b else 0.8) * len(longer) and (longer == b or line[-1] not in ".!?…。")
     pair = re.findall(r"\w+", line.casefold())[:100], re.findall(r"\w+", title.casefold())[:100]
     return line[-1] != "." and SequenceMatcher(None, *pair, autojunk=False).ratio() >= 0.85
-
-
-def _folded(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text.casefold())

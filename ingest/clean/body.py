@@ -11,7 +11,7 @@ from typing import Any
 
 import trafilatura
 
-from ingest import sites
+from ingest import sites, words
 from ingest.clean import blocks as reading
 from ingest.clean import container, fragments, markup
 from ingest.clean.blocks import HEADINGS, Block, Element
@@ -194,15 +194,15 @@ def _drop_what_follows(chosen: list[Block]) -> None:
             return
 
 
+_LAST = 4  # paragraphs, among which signatures are looked for
+
+
 def _drop_signatures(chosen: list[Block]) -> None:
     """Of the last paragraphs, drop those about the author and the site, but never all of a story."""
     kept = [block for block in chosen if block.kept]
     for block in kept[max(2, len(kept) - _LAST) :]:
         if len(block.text) < 700 and SIGNATURE.search(block.text):
             _drop(block, "about the author or the site")
-
-
-_LAST = 4
 
 
 def _trim(chosen: list[Block]) -> None:
@@ -246,15 +246,15 @@ def _add_standfirst(
 ) -> None:
     """Keep the standfirst and the lead: sentences between the title and the story's element. A block that is no
     paragraph must be named so, or say what the page's description says."""
-    told = {_folded(block.text)[:60] for block in [block for block in chosen if block.kept][:8]}
+    told = {words.letters(block.text)[:60] for block in [block for block in chosen if block.kept][:8]}
     if not told:
         return
     titles = [number for number, block in enumerate(before) if block.tag == "h1"]
     titles = [number for number in titles if len(before[number].text) >= 25] or titles
-    said = [folded for text in descriptions if len(folded := _folded(text)) > 30]
+    said = [folded for text in descriptions if len(folded := words.letters(text)) > 30]
     left = _MOST_STANDFIRSTS
     for block in before[titles[-1] + 1 if titles else max(0, len(before) - 15) :]:
-        text = _folded(block.text)
+        text = words.letters(block.text)
         if not (30 <= len(block.text) <= 1000 and left) or block.linked > 0.3 * len(block.text) or text[:60] in told:
             continue
         repeats = any(text.startswith(one[:50]) or one.startswith(text[:50]) for one in said)
@@ -279,7 +279,3 @@ def _names(elements: list[Element], index: int) -> str:
             names.append(elements[index].names)
             index = elements[index].up
     return " ".join(names)
-
-
-def _folded(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text.casefold())

@@ -132,8 +132,8 @@ def names(value: Any) -> list[str]:
 
 
 def folded(text: str) -> str:
-    """`text` for comparing: letters and digits alone, without case."""
-    return re.sub(r"[\W_]+", "", entities.unescape(text).casefold())
+    """`words.letters` of a statement, its entities resolved."""
+    return words.letters(entities.unescape(text))
 
 
 def tidy(text: str, limit: int = TITLE_LENGTH) -> str:
