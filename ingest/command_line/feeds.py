@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from ingest import wording
 from ingest.command_line import naming, showing
 from ingest.command_line.options import as_json, working
 from ingest.errors import UsageError
@@ -44,7 +45,7 @@ def list_(as_json: bool) -> None:
     told = [records.feed(feed, states.get(feed.url)) for feed in known]
     if not as_json:
         showing.known_feeds(told)
-        showing.say(showing.count(len(told), "feed"))
+        showing.say(wording.plural(len(told), "feed"))
     for record in told if as_json else ():
         showing.echo_json(record)
 
@@ -111,7 +112,7 @@ def check(urls: tuple[str, ...], as_json: bool) -> None:
                 showing.echo_json(asdict(result))
             else:
                 click.echo(showing.plain(_answer(result)))
-    showing.say(f"{len(asked) - failed} of {showing.count(len(asked), 'feed')} answer")
+    showing.say(f"{len(asked) - failed} of {wording.plural(len(asked), 'feed')} answer")
 
 
 def _asked(known: Sequence[Feed], url: str) -> Feed:
@@ -127,7 +128,7 @@ def _asked(known: Sequence[Feed], url: str) -> Feed:
 def _answer(result: Checked) -> str:
     if result.status == "ok":
         moved = f", moved to {result.moved_to}" if result.moved_to else ""
-        return f"ok      {result.url} ({showing.count(result.entries, 'entry', 'entries')}{moved})"
+        return f"ok      {result.url} ({wording.plural(result.entries, 'entry', 'entries')}{moved})"
     return f"failed  {result.url} ({result.reason}{f': {result.detail}' if result.detail else ''})"
 
 
@@ -159,7 +160,7 @@ def import_(file: Path, as_json: bool) -> None:
         showing.echo_json({"read": len(found.feeds), "added": added, "problems": list(found.problems)})
     for problem in found.problems:
         showing.say(f"{file}: {problem}")
-    showing.say(f"{showing.count(len(found.feeds), 'feed')} read, {added} of them new")
+    showing.say(f"{wording.plural(len(found.feeds), 'feed')} read, {added} of them new")
 
 
 @feeds.command(short_help="Write all feeds as OPML.")

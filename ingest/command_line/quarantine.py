@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ingest import wording
 from ingest.command_line import showing
 from ingest.command_line.options import as_json, working
 from ingest.errors import UsageError
@@ -36,7 +37,7 @@ def list_(as_json: bool) -> None:
             showing.echo_json(retrying.to_json(item))
         else:
             click.echo(showing.plain(f"{item.id}  {item.reason}  {item.where}  {item.detail}"))
-    showing.say(f"{showing.count(len(items), 'item')} in quarantine" if items else "nothing is in quarantine")
+    showing.say(f"{wording.plural(len(items), 'item')} in quarantine" if items else "nothing is in quarantine")
 
 
 @quarantine.command()
@@ -88,4 +89,4 @@ def drop(identities: tuple[str, ...]) -> None:
         for identity in identities:
             retrying.item(pipe, identity)
             pipe.landing.drop_quarantined(identity)
-    showing.say(f"{showing.count(len(identities), 'item')} dropped")
+    showing.say(f"{wording.plural(len(identities), 'item')} dropped")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ingest import wording
 from ingest.command_line import showing
 from ingest.command_line.options import as_json, feeds_file, page_budget, workers, working
 from ingest.errors import UsageError
@@ -68,7 +69,7 @@ def fetch(feeds_file: Path | None, due: bool, page_budget: float, as_json: bool)
         return
     click.echo(path)
     told = ", ".join(f"{n} {status}" for status, n in fetching.summary(lines).items())
-    showing.say(f"{showing.count(len(lines), 'feed')} polled" + (f": {told}" if told else ""))
+    showing.say(f"{wording.plural(len(lines), 'feed')} polled" + (f": {told}" if told else ""))
 
 
 @click.command(short_help="Turn landing files into files of stories.")
@@ -97,7 +98,7 @@ def digest(landings: tuple[str, ...], workers: int | None, as_json: bool) -> Non
         return
     for part in parts:
         click.echo(part)
-    showing.say(showing.count(len(parts), "file of stories", "files of stories"))
+    showing.say(wording.plural(len(parts), "file of stories", "files of stories"))
 
 
 @click.command(short_help="Write files of stories to the store.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ingest import wording
 from ingest.command_line import cleaning, naming, showing
 from ingest.command_line.options import as_json, since, source, topic, until
 from ingest.errors import UsageError
@@ -77,7 +78,7 @@ def search(words: tuple[str, ...], limit: int, offset: int, leads: bool, as_json
     if not found.total:
         showing.say(f"no story was found{hint}")
     elif console:
-        showing.say(f"{len(found.hits)} of {showing.count(found.total, 'story', 'stories')}")
+        showing.say(f"{len(found.hits)} of {wording.plural(found.total, 'story', 'stories')}")
 
 
 def _typed(words: Iterable[str]) -> str:

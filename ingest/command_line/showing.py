@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ingest import wording
 from ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,19 +68,6 @@ def confirm(question: str) -> None:
         sure = False
     if not sure:
         raise UsageError("Not confirmed: nothing was deleted.", advice="With --yes it does not ask.")
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """1 story, 2 stories."""
-    return f"{number:,d} {one if number == 1 else many or one + 's'}"
-
-
-def when(moment: str) -> str:
-    """An instant or a date of JSON, for people: 2022-05-24 10:00 +02:00; a date alone stays one."""
-    if "T" not in moment:
-        return moment
-    told = datetime.fromisoformat(moment)
-    return f"{told:%Y-%m-%d %H:%M} {'UTC' if told.tzinfo in (None, UTC) else told.isoformat()[-6:]}"
 
 
 def plain(text: str) -> str:
@@ -200,8 +188,8 @@ def report(record: Mapping[str, Any], console: Console | None = None) -> None:
     console = console or terminal()
     _print(console, _text(f"{record['kind']} run {record['run']}", "bold"))
     took = datetime.fromisoformat(record["ended"]) - datetime.fromisoformat(record["started"])
-    came = count(record["entries"], "entry", "entries")
-    _print(console, _text(f"{came} on {when(record['started'])}, in {max(1, round(took.total_seconds()))} s"))
+    came = wording.plural(record["entries"], "entry", "entries")
+    _print(console, _text(f"{came} on {wording.when(record['started'])}, in {max(1, round(took.total_seconds()))} s"))
     for outcome in filter(record["outcomes"].get, MEANING):
         _print(console, _padded(f"{record['outcomes'][outcome]:>7,d} ") + _text(f"{outcome}: {MEANING[outcome]}"), 2)
     if record["reasons"]:
@@ -222,7 +210,7 @@ def _feeds(console: Console, feeds: Sequence[Mapping[str, Any]]) -> None:
     counted = [(status, sum(feed["status"] == status for feed in feeds)) for status in dict.fromkeys(STATUSES)]
     told = ", ".join(f"{n} {status}" for status, n in counted if n)
     console.print()
-    _print(console, _text(f"{count(len(feeds), 'feed')}: {told}", "bold"))
+    _print(console, _text(f"{wording.plural(len(feeds), 'feed')}: {told}", "bold"))
     numbers = any(feed["entries"] for feed in feeds)
     heading = (f"{'status':11s}{'  new    of' if numbers else ''}", "feed", "")
     _table(
@@ -270,7 +258,7 @@ def hit(found: Hit, console: Console) -> None:
 
     story, content = found.story, found.story.content
     _print(console, _text(content.title or "(no title)", "bold"))
-    published = when(story.published) if story.published else "no date"
+    published = wording.when(story.published)
     place = " · ".join(filter(None, [content.source, published, content.language, story.id]))
     _print(console, _text(place, "dim"), 2)
     _print(console, _marked(found.snippet, found.marks, "bold yellow"), 2)
@@ -279,7 +267,7 @@ def hit(found: Hit, console: Console) -> None:
         weight = "" if topic in content.tags.main_topics else " (mentioned)"
         _print(console, Text(f"{topic}{weight}: ", "cyan") + _marked(evidence.sentence, evidence.words, "bold"), 2)
     if found.copies:
-        _print(console, _text(f"told {count(found.copies, 'more time')}: sitrep show {story.id}", "dim"), 2)
+        _print(console, _text(f"told {wording.plural(found.copies, 'more time')}: sitrep show {story.id}", "dim"), 2)
     console.print()
 
 
@@ -318,9 +306,9 @@ def _fields(record: Mapping[str, Any], console: Console) -> None:
     for name in ("id", "guid", "url", "canonical_url", "source", "feeds", "authors", "language"):
         value = record[name]
         _field(console, name, ", ".join(value) if isinstance(value, list) else value)
-    _field(console, "published", when(record["published"]) if record["published"] else "no date that is sure")
+    _field(console, "published", wording.when(record["published"]) if record["published"] else "no date that is sure")
     for name in ("first_seen", "indexed"):
-        _field(console, name, when(record[name]))
+        _field(console, name, wording.when(record[name]))
     for name in ("published_from", "text_from", "revision", "rules_version", "rewritten_from"):
         _field(console, name, record[name])
 
@@ -344,7 +332,7 @@ def _origin(origin: Mapping[str, Any] | None, console: Console) -> None:
         return
     console.print()
     _print(console, _text("Rewritten from:", "bold"))
-    date = when(origin["published"]) if origin["published"] else "no date"
+    date = wording.when(origin["published"])
     told = " · ".join(filter(None, [date, origin["source"], origin["title"], origin["id"]]))
     _print(console, _text(told), 2, hanging=6)
     if origin["share"]:
@@ -367,7 +355,7 @@ def _members(record: Mapping[str, Any], console: Console) -> None:
     _print(console, _text(f"Told {len(members)} times:", "bold"))
     places = {member["id"]: member["source"] or member["id"] for member in members}
     for member in members:
-        date = when(member["published"]) if member["published"] else "no date"
+        date = wording.when(member["published"])
         told = " · ".join(filter(None, [date, member["source"], member["title"], member["id"]]))
         _print(console, _padded(f"{'lead' if member['lead'] else '':6s}") + _text(told), 2, hanging=6)
         for numbers in member["numbers"]:
@@ -380,7 +368,7 @@ def _revisions(revisions: Sequence[Mapping[str, Any]], console: Console) -> None
     console.print()
     _print(console, _text("Revisions:", "bold"))
     for revision in revisions:
-        seen = f"{when(revision['first_captured'])} … {when(revision['last_captured'])}"
+        seen = f"{wording.when(revision['first_captured'])} … {wording.when(revision['last_captured'])}"
         title = _text(revision["title"] or "(no title)")
         _print(console, _padded(f"{revision['revision']:3d}  {seen}  ") + title, 2)
 
@@ -393,6 +381,7 @@ def checked(file: Path, found: Checked) -> None:
     for note in found.notes:
         say(f"note: {note}")
     if not found.problems:
-        told = f"{count(found.rules, 'rule')}, {count(found.words, 'word')}, languages {', '.join(found.languages)}"
+        rules, words = wording.plural(found.rules, "rule"), wording.plural(found.words, "word")
+        told = f"{rules}, {words}, languages {', '.join(found.languages)}"
         held = found.examples - len(found.failing)
-        click.echo(plain(f"{file}: {told}; {held} of {count(found.examples, 'example')} hold"))
+        click.echo(plain(f"{file}: {told}; {held} of {wording.plural(found.examples, 'example')} hold"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ingest import wording
 from ingest.command_line import showing
 from ingest.command_line.options import as_json, working
 from ingest.errors import StoreGone, UsageError
@@ -68,7 +69,7 @@ def setup() -> None:
         reports, items, unshown = mirroring.show_anew(pipe, progress)
         for note in unshown:
             showing.say(note)
-        told = f"{showing.count(reports, 'report')} and {showing.count(items, 'quarantined item')} are shown there"
+        told = f"{wording.plural(reports, 'report')} and {wording.plural(items, 'quarantined item')} are shown there"
         showing.say(f"{_served(pipe).where} is set up; {told}")
 
 
@@ -118,14 +119,14 @@ def drop(month: str, yes: bool, undo: bool) -> None:
             parts = dropping.undo(pipe, month)
             if parts is None:
                 raise UsageError("is not dropped", subject=month)
-            told = showing.count(len(parts), "file of stories has", "files of stories have")
+            told = wording.plural(len(parts), "file of stories has", "files of stories have")
             showing.say(f"{month} is let in again; {told} something of it: `sitrep publish` brings that back")
             return
         found = dropping.holds(pipe, month)
         if not yes:
-            showing.confirm(f"Remove {showing.count(found, 'story', 'stories')} of {month}?")
+            showing.confirm(f"Remove {wording.plural(found, 'story', 'stories')} of {month}?")
         gone = dropping.drop(pipe, month, progress=progress)
-    showing.say(f"{showing.count(gone, 'story', 'stories')} of {month} removed; `--undo` lets them in again")
+    showing.say(f"{wording.plural(gone, 'story', 'stories')} of {month} removed; `--undo` lets them in again")
 
 
 @store.command(short_help="Make the store anew from the files of stories.")
@@ -140,10 +141,8 @@ def rebuild(accept_loss: bool) -> None:
 
     with working() as pipe, showing.progress() as progress:
         files, stories = rebuilding.rebuild(pipe, runs.start("replay"), accept_loss=accept_loss, progress=progress)
-    made = (
-        f"{showing.count(stories, 'story', 'stories')} of {showing.count(files, 'file of stories', 'files of stories')}"
-    )
-    showing.say(f"rebuilt: {made}")
+    read = wording.plural(files, "file of stories", "files of stories")
+    showing.say(f"rebuilt: {wording.plural(stories, 'story', 'stories')} of {read}")
 
 
 @store.command(short_help="Bring an older Elasticsearch to this one's mapping.")

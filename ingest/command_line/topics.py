@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ingest import wording
 from ingest.command_line import showing
 from ingest.command_line.options import as_json, since, until
 from ingest.errors import SitrepError, UsageError
@@ -153,7 +154,7 @@ def diff(
             if limit is None or changed <= limit:
                 showing.echo_json(_change_record(change)) if as_json else _show_change(change)
         total = told.count
-    showing.say(f"{showing.count(changed, 'story', 'stories')} of {total:,d} would change")
+    showing.say(f"{wording.plural(changed, 'story', 'stories')} of {total:,d} would change")
     for topic in gained if changed else ():
         between = f"{moved[topic]} between main and mentioned"
         showing.say(f"  {topic}: {gained[topic]} gained, {lost[topic]} lost, {between}")
@@ -244,7 +245,7 @@ def _fired_record(counts: Fired) -> dict[str, Any]:
 
 
 def _show_fired(counts: Fired) -> None:
-    click.echo(f"fired in {showing.count(counts.stories, 'story', 'stories')}:    stories    alone")
+    click.echo(f"fired in {wording.plural(counts.stories, 'story', 'stories')}:    stories    alone")
     for name, number in counts.by_rule.items():
         remark = "  never" if not number else "  often" if number > OFTEN * counts.stories else ""
         click.echo(f"  {name:32s} {number:9,d} {counts.alone[name]:8,d}{remark}")

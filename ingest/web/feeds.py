@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, File, Form, HTTPException, Request, Response, UploadFile
 from fastapi.responses import RedirectResponse
 
-from ingest import addresses
+from ingest import addresses, wording
 from ingest import feeds as opml
 from ingest.models import Content, Feed, FeedState
 from ingest.pipeline import finding, health, previewing, records
@@ -52,7 +52,7 @@ class Told:
 @pages.get("/feeds")
 def feeds(request: Request, done: str = "", n: int = 0) -> Response:
     pipe = pipe_of(request)
-    said = f"{rendering.plural(n, 'feed')} added." if done == "imported" else DONE.get(done, "")
+    said = f"{wording.plural(n, 'feed')} added." if done == "imported" else DONE.get(done, "")
     return rendering.page(request, "feeds.html", feeds=_all(pipe), said=said, days=health.DAYS)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from markupsafe import Markup, escape
 
-from ingest import __version__, addresses, dates
+from ingest import __version__, addresses, dates, wording
 from ingest.errors import Missing, SettingsError, SitrepError, TryAgain
 from ingest.web.access import Access
 from ingest.web.headers import KEPT
@@ -39,7 +39,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(when=when, iso=iso, count=count, marked=marked, link=link, plural=plural, after=after)
+    environment.filters.update(iso=iso, count=count, after=after, marked=marked, link=link)
+    environment.filters.update(when=wording.when, plural=wording.plural)
     return environment
 
 
@@ -81,17 +82,6 @@ def address(request: Request, path: str, pairs: Iterable[tuple[str, str]] = (), 
 
 
 # filters ------------------------------------------------------------------------------------------------------------
-def when(moment: str | datetime | None) -> str:
-    """An instant or a date for people: 2022-05-24 10:00 +02:00; a date alone stays one."""
-    if not moment:
-        return "no date"
-    if isinstance(moment, str):
-        if "T" not in moment:
-            return moment
-        moment = datetime.fromisoformat(moment)
-    return f"{moment:%Y-%m-%d %H:%M} {'UTC' if moment.tzinfo in (None, UTC) else moment.isoformat()[-6:]}"
-
-
 def iso(moment: str | datetime) -> str:
     """For <time datetime=…>."""
     return dates.iso(moment) if isinstance(moment, datetime) else moment
@@ -100,11 +90,6 @@ def iso(moment: str | datetime) -> str:
 def count(number: int) -> str:
     """1,234"""
     return f"{number:,d}"
-
-
-def plural(number: int, one: str, many: str = "") -> str:
-    """1 story, 2 stories"""
-    return f"{number:,d} {one if number == 1 else many or one + 's'}"
 
 
 def after(hours: float) -> str:
