@@ -42,7 +42,7 @@ MEANING = {
     "rejected": "no stories, for the reasons below",
     "quarantined": "could not be handled, kept: see `sitrep quarantine list`",
 }
-NEW = ("indexed", "duplicate", "revised")
+NEW_OR_REVISED = ("indexed", "duplicate", "revised")  # the column "new" of a feed; models.NEW is narrower
 
 
 # messages -----------------------------------------------------------------------------------------------------------
@@ -219,8 +219,8 @@ def _feeds(console: Console, feeds: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _facts(feed: Mapping[str, Any], numbers: bool) -> str:
-    """Status, new stories, entries; the numbers only where the feed brought a document."""
-    new = sum(feed["outcomes"].get(outcome, 0) for outcome in NEW)
+    """Status, new or revised stories, entries; the numbers only where the feed brought a document."""
+    new = sum(feed["outcomes"].get(outcome, 0) for outcome in NEW_OR_REVISED)
     counts = f"{new:5d} {feed['entries']:5d}" if feed["entries"] else f"{'':11s}"
     return f"{feed['status']:11s}{counts if numbers else ''}"
 
