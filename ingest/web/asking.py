@@ -94,9 +94,6 @@ class Asked:
         return bool(self.topics or self.statuses or self.sources or self.languages or self.since or self.until)
 
 
-Names = Annotated[list[str], Query()]
-
-
 async def bounded() -> None:
     """Not in a thread of its own: what is set there would not reach the page."""
     patience.limit(MOST_SECONDS)
