@@ -30,11 +30,16 @@
 
   const short = (name) => (name.length > 12 ? name.slice(0, 11) + "…" : name);
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  // As a colour of an element: the property itself is computed to light-dark(…), which a canvas cannot be given.
+  const colour = (name) => {
+    place.style.color = `var(${name})`;
+    return getComputedStyle(place).color;
+  };
 
   const hatched = (u) => {
     const { left, top, width: wide, height } = u.bbox;
     const context = u.ctx;
+    const [unread, hatch] = [colour("--unread"), colour("--hatch")];
     context.save();
     bins.forEach((bin, n) => {
       if (bin.watched && !bin.quiet) return;
@@ -44,7 +49,7 @@
       const w = Math.min(left + wide, to) - x;
       if (w <= 0) return;
       if (!bin.watched) {
-        context.fillStyle = colour("--unread");
+        context.fillStyle = unread;
         context.fillRect(Math.floor(x), top, Math.ceil(w) + 1, height);
         return;
       }
@@ -52,7 +57,7 @@
       context.beginPath();
       context.rect(x, top, w, height);
       context.clip();
-      context.strokeStyle = colour("--hatch");
+      context.strokeStyle = hatch;
       context.lineWidth = devicePixelRatio;
       const gap = 5 * devicePixelRatio;
       for (let at = x - height; at < x + w; at += gap) {
