@@ -14,6 +14,7 @@ from fastapi import Depends, HTTPException, Query, Request
 from ingest import dates, time_zones
 from ingest import store as port
 from ingest.store import patience, typed
+from ingest.web.window import window_of
 
 PAGE = 20  # hits
 DEEPEST = 10_000  # hits that can be paged through: what Elasticsearch skips at most, and nobody reads further
@@ -117,7 +118,7 @@ def asked(
     """What the address says. Raises HTTPException, saying what is wrong, for what cannot be asked."""
     if told := typed.refused(q):
         raise HTTPException(400, told)
-    zone = request.app.state.window.settings.time_zone
+    zone = window_of(request).settings.time_zone
     return Asked(
         q=" ".join(q.split()),
         topics=_names("topic", topic),

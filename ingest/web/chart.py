@@ -19,7 +19,7 @@ from ingest.pipeline import silence
 from ingest.pipeline.silence import Quiet
 from ingest.web import rendering
 from ingest.web.asking import Asked, asked
-from ingest.web.window import Window
+from ingest.web.window import Window, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["stories"])
@@ -87,14 +87,14 @@ class Chart:
 @pages.get("/days")
 def table(request: Request, asked: Annotated[Asked, Depends(asked)]) -> Response:
     """The chart as a table: for those who do not see it, or want the numbers."""
-    return rendering.page(request, "days.html", asked=asked, chart=drawn(request.app.state.window, asked))
+    return rendering.page(request, "days.html", asked=asked, chart=drawn(window_of(request), asked))
 
 
 @api.get("/days")
 def days_json(request: Request, asked: Annotated[Asked, Depends(asked)]) -> dict[str, Any]:
     """Stories by day (week, month) of publication, in all and by topic; days on which nobody watched, and those on
     which at least half of the usual outlets were silent."""
-    return drawn(request.app.state.window, asked).to_json()
+    return drawn(window_of(request), asked).to_json()
 
 
 def drawn(window: Window, asked: Asked) -> Chart:

@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from ingest.pipeline import exporting
 from ingest.web import rendering
 from ingest.web.asking import Asked, asked
+from ingest.web.window import window_of
 
 pages = APIRouter(include_in_schema=False)
 
@@ -24,20 +25,20 @@ _UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]") 
 @pages.get("/stories.csv")
 def as_csv(request: Request, asked: Annotated[Asked, Depends(asked)]) -> Response:
     """Every story that is found, also the copies."""
-    stories = request.app.state.window.store.export(asked.query())
+    stories = window_of(request).store.export(asked.query())
     return _download(exporting.as_csv(stories), "text/csv; charset=utf-8", "sitrep.csv")
 
 
 @pages.get("/stories.jsonl")
 def as_jsonl(request: Request, asked: Annotated[Asked, Depends(asked)]) -> Response:
-    stories = request.app.state.window.store.export(asked.query())
+    stories = window_of(request).store.export(asked.query())
     return _download(exporting.jsonl(stories), "application/x-ndjson", "sitrep.jsonl")
 
 
 @pages.get("/feed.atom")
 def as_atom(request: Request, asked: Annotated[Asked, Depends(asked)]) -> Response:
     """The newest hits, one a cluster."""
-    found = request.app.state.window.store.search(replace(asked, page=1, order="newest").query(ENTRIES))
+    found = window_of(request).store.search(replace(asked, page=1, order="newest").query(ENTRIES))
     updated = max((hit.story.indexed for hit in found.hits), default=datetime.fromtimestamp(0, UTC))
     origin = f"{request.url.scheme}://{request.url.netloc}"
     text = rendering.render(request, "feed.atom", found=found, asked=asked, updated=updated, origin=origin)

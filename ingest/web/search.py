@@ -12,7 +12,7 @@ from ingest.pipeline import records
 from ingest.store import Store, typed
 from ingest.web import chart, rendering
 from ingest.web.asking import DEEPEST, ORDERS, PAGE, Asked, asked, last_day
-from ingest.web.window import Window
+from ingest.web.window import Window, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["stories"])
@@ -45,8 +45,8 @@ class Filter:
 
 @pages.get("/")
 def search(request: Request, asked: Annotated[Asked, Depends(asked)]) -> Response:
-    window = request.app.state.window
-    store: Store = window.store
+    window = window_of(request)
+    store = window.store
     found = store.search(asked.query())
     return rendering.page(
         request,
@@ -72,7 +72,7 @@ def search_json(
 ) -> dict[str, Any]:
     """Stories that are found, one hit a cluster: `total` stories of `clusters`, and a page of `hits` (as in `export`,
     with `snippet`, the `marks` in it, the number of `copies` and of `outlets` that told it)."""
-    found = request.app.state.window.store.search(asked.query(limit))
+    found = window_of(request).store.search(asked.query(limit))
     return {"total": found.total, "clusters": found.clusters, "hits": [records.hit(hit) for hit in found.hits]}
 
 
@@ -85,7 +85,7 @@ def filters_json(request: Request, asked: Annotated[Asked, Depends(asked)]) -> d
             | ({"main": choice.main} if each.param == "topic" else {})
             for choice in each.choices
         ]
-        for each in filters(request.app.state.window, asked)
+        for each in filters(window_of(request), asked)
     }
 
 

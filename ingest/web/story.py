@@ -13,6 +13,7 @@ from ingest.pipeline import captures, records
 from ingest.store import Store, typed
 from ingest.web import evidence, rendering
 from ingest.web.comparing import Comparison, Work, compare
+from ingest.web.window import window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["stories"])
@@ -47,7 +48,7 @@ class Change:
 
 @pages.get("/story/{identity}")
 def story(request: Request, identity: str, q: Annotated[str, Query(max_length=typed.LONGEST_TYPED)] = "") -> Response:
-    store: Store = request.app.state.window.store
+    store = window_of(request).store
     told = _found(store, identity)
     content, record = told.content, records.story(store, told, most=MOST_TOLD)
     required = typed.read(q).required
@@ -82,7 +83,7 @@ def beside(request: Request, identity: str, other: str) -> Response:
 @pages.get("/story/{identity}/capture")
 def capture(request: Request, identity: str) -> Response:
     """The WARC record that a story was read from. Nobody runs it: it is a file to save."""
-    window = request.app.state.window
+    window = window_of(request)
     told = _found(window.store, identity)
     data = captures.record(window.landing, told.content)
     name = "".join(char for char in told.id[:40] if char.isascii() and char.isalnum()) or "story"
@@ -97,7 +98,7 @@ def capture(request: Request, identity: str) -> Response:
 def story_json(request: Request, identity: str) -> dict[str, Any]:
     """A story as in `export`, with the `members` of its cluster (the lead first, then in the order of time, at most
     200) and its `revisions`."""
-    store: Store = request.app.state.window.store
+    store = window_of(request).store
     return records.story(store, _found(store, identity), most=MOST_TOLD)
 
 
@@ -117,7 +118,7 @@ def _found(store: Store, identity: str) -> Story:
 
 
 def _two(request: Request, identity: str, other: str) -> tuple[Story, Story]:
-    store: Store = request.app.state.window.store
+    store = window_of(request).store
     return _found(store, identity), _found(store, other)
 
 

@@ -97,7 +97,12 @@ class Window:
             self._pipe = None
 
 
+def window_of(request: Request) -> Window:
+    """The window of the application that this request asks."""
+    window: Window = request.app.state.window
+    return window
+
+
 def pipe_of(request: Request) -> Pipe:
     """The pipe that the application of this request looks through. Raises SettingsError."""
-    window: Window = request.app.state.window
-    return window.pipe
+    return window_of(request).pipe
