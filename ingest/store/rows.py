@@ -33,6 +33,11 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta.resolution
 
 
+def bound(value: str) -> str:
+    """What may come from outside, fit to be bound or sent: a lone surrogate matches nothing."""
+    return value.encode("utf-8", "replace").decode()
+
+
 def pack(story: Story) -> tuple[Any, ...]:
     """The values of COLUMNS. An error of type or encoding here is a story that is not as models.py says."""
     *older, current = story.versions

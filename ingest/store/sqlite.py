@@ -105,10 +105,11 @@ class SqliteStore(Store):
             connection.executemany("INSERT OR REPLACE INTO feeds VALUES (?, ?)", values)
 
     def remove_feed(self, url: str) -> bool:
+        known = rows.bound(url)
         with self._writing() as connection:
-            connection.execute("DELETE FROM feed_states WHERE url = ?", (_bound(url),))
-            connection.execute("DELETE FROM wanted WHERE feed = ?", (_bound(url),))
-            connection.execute("DELETE FROM feeds WHERE url = ?", (_bound(url),))
+            connection.execute("DELETE FROM feed_states WHERE url = ?", (known,))
+            connection.execute("DELETE FROM wanted WHERE feed = ?", (known,))
+            connection.execute("DELETE FROM feeds WHERE url = ?", (known,))
             return connection.changes() > 0
 
     def states(self, urls: Iterable[str]) -> dict[str, FeedState]:
@@ -188,7 +189,7 @@ class SqliteStore(Store):
             return {row[0]: rows.unpack(row) for row in found}
 
     def ids(self, beginning: str, limit: int) -> list[str]:
-        first = beginning.encode("utf-8", "replace").decode()
+        first = rows.bound(beginning)
         sql = "SELECT id FROM stories WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
         with self._reading() as connection:
             return [ident for (ident,) in connection.execute(sql, (first, first + _AFTER_ALL, max(0, limit)))]
@@ -433,7 +434,7 @@ class _Where:
         if query.until:
             self._add("s.instant < ?", rows.seconds(query.until))
         if query.cluster is not None:
-            self._add("s.cluster = ?", _bound(query.cluster))
+            self._add("s.cluster = ?", rows.bound(query.cluster))
         if query.leads_only:
             self._add("s.lead")
 
@@ -588,11 +589,6 @@ def _among(column: str) -> str:
 def _list(values: Iterable[str]) -> str:
     """Any number of values as one bound value, for `_among`; json escapes what UTF-8 cannot hold."""
     return json.dumps(list(values))
-
-
-def _bound(value: str) -> str:
-    """What a person typed, fit to be bound: a lone surrogate matches nothing."""
-    return value.encode("utf-8", "replace").decode()
 
 
 # writing ---------------------------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ class ElasticStore(Store):
         self._put("states", ((state.url, documents.state_document(state)) for state in states))
 
     def wanted(self, feeds: Iterable[str]) -> list[WantedPage]:
-        hits = self._among("wanted", "feed", map(asking.bound, feeds), ["since", "url", "doc"])
+        hits = self._among("wanted", "feed", map(rows.bound, feeds), ["since", "url", "doc"])
         found = sorted((hit["_source"] for hit in hits), key=lambda page: (page["since"], page["url"]))
         return [documents.wanted(page) for page in found]
 
@@ -225,7 +225,7 @@ class ElasticStore(Store):
 
     def ids(self, beginning: str, limit: int) -> list[str]:
         body = {
-            "query": {"prefix": {"id": {"value": asking.bound(beginning)}}},
+            "query": {"prefix": {"id": {"value": rows.bound(beginning)}}},
             "_source": ["id"],
             "size": min(max(0, limit), RESULT_WINDOW),
             "sort": [{"id": "asc"}],
@@ -284,7 +284,7 @@ class ElasticStore(Store):
         }
 
     def links(self, ids: Iterable[str]) -> list[Link]:
-        listed = [asking.bound(ident) for ident in ids]
+        listed = [rows.bound(ident) for ident in ids]
         hits = [*self._among("links", "a", listed), *self._among("links", "b", listed)]
         found = {hit["_id"]: documents.link(hit["_source"]) for hit in hits}
         return sorted(found.values(), key=lambda link: (link.a, link.b))
@@ -566,7 +566,7 @@ class ElasticStore(Store):
         return self._with_ids(self._layout.months("stories"), ids, source)
 
     def _with_ids(self, index: str, ids: Iterable[str], source: Any) -> Iterator[dict[str, Any]]:
-        listed = [asking.bound(ident) for ident in dict.fromkeys(ids)]
+        listed = [rows.bound(ident) for ident in dict.fromkeys(ids)]
         for start in range(0, len(listed), PAGE):
             some = listed[start : start + PAGE]
             yield from self._connection().all(index, {"ids": {"values": some}}, source)

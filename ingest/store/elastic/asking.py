@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ingest.store import Query, typed
-from ingest.store.rows import seconds
+from ingest.store.rows import bound, seconds
 
 # Beginnings of words behind other words of a clause ("中国*"): how many words of an index are tried.
 _EXPANSIONS = 5000
@@ -109,8 +109,3 @@ def source(field: str, missing: bool, zone: str) -> dict[str, Any]:
         return {"terms": {"field": field, "missing_bucket": missing}}
     days = {"calendar_interval": "1d", "time_zone": zone, "format": "yyyy-MM-dd"}
     return {"date_histogram": {"field": "published", "missing_bucket": missing, **days}}
-
-
-def bound(value: str) -> str:
-    """What a person typed, fit to be sent: a lone surrogate matches nothing."""
-    return value.encode("utf-8", "replace").decode()

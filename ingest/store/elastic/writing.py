@@ -26,7 +26,7 @@ from ingest.store.elastic import documents, layout
 from ingest.store.elastic.bulk import LONGEST_ID, Action, Outcome, action, deliver
 from ingest.store.elastic.connection import Connection
 from ingest.store.elastic.layout import Layout
-from ingest.store.rows import seconds
+from ingest.store.rows import bound, seconds
 
 RENEW = 5.0  # seconds, of the 30 after which a lease is taken over
 ROUNDS = 5  # of conflicts, before somebody else's writing is called an error
@@ -93,7 +93,7 @@ def changes(slice_: Slice) -> list[Change]:
         else:
             listed.append(Change("prints", id_, document, partial=True))
     listed += [
-        Change("aliases", documents.digest(key), {"key": _plain(key), "story": story})
+        Change("aliases", documents.digest(key), {"key": bound(key), "story": story})
         for key, story in slice_.aliases.items()
     ]
     listed += [Change("links", documents.digest(*sorted(pair)), None) for pair in slice_.unlinked]
@@ -102,7 +102,7 @@ def changes(slice_: Slice) -> list[Change]:
     ]
     for id_, month in slice_.removed.items():
         listed += [Change(kind, id_, None, partial=True) for kind in ANYWHERE]
-        listed.append(Change("closed", documents.digest("story", id_), {"month": month, "story": _plain(id_)}))
+        listed.append(Change("closed", documents.digest("story", id_), {"month": month, "story": bound(id_)}))
     if slice_.booking:
         booking = slice_.booking
         listed.append(Change("bookings", documents.digest(booking.file), documents.booking_document(booking)))
@@ -115,10 +115,6 @@ def _relations(slice_: Slice) -> dict[str, documents.Document]:
     for id_, origin in slice_.rewritten_from.items():
         changed[id_] = {**changed.get(id_, {}), "rewritten_from": origin}
     return changed
-
-
-def _plain(value: str) -> str:
-    return value.encode("utf-8", "replace").decode()
 
 
 class Writer:
