@@ -30,12 +30,12 @@ from ingest.pipeline import revisions
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
 from ingest.pipeline.runs import is_live, live_first
 from ingest.store import Booking, Lease, Slice, Store
+from ingest.store.holders import now_and_then
 
 SLICE = 1000  # stories: a second's work, since others wait for the lease meanwhile
 ARCHIVE_SLICE = 5_000  # they are in memory at once, with their texts: 200,000 of 100 words took 470 MB at 10,000
 SLICE_SPAN = timedelta(days=30)
 ASK_AGAIN = 0.2  # seconds
-RENEW = 5.0  # seconds: well within what the store allows
 REFUSED = "refused_by_store"
 PRINTS = "fingerprints"  # in a file's header: the version of its fingerprints
 CLOSED = "month_dropped"
@@ -381,15 +381,7 @@ def _texts(store: Store, work: Work, ids: Collection[str]) -> dict[str, tuple[st
 
 def renewal(store: Store, lease: Lease) -> Callable[[], None]:
     """Renews the lease when it is called, but not at every call."""
-    renewed = time.monotonic()
-
-    def renew() -> None:
-        nonlocal renewed
-        if time.monotonic() - renewed > RENEW:
-            store.renew(lease)
-            renewed = time.monotonic()
-
-    return renew
+    return now_and_then(lambda: store.renew(lease))
 
 
 def second(story: Story) -> int:

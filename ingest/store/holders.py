@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from collections.abc import Callable
 
-# A lease that was not renewed for so long is taken over; a live publisher that asked so recently goes first (seconds).
+# A lease that was not renewed for so long is taken over; a live publisher that asked so recently goes first; who holds
+# it renews it so often (seconds).
 LEASE_SECONDS = 30.0
 WAITING_SECONDS = 5.0
+RENEW_SECONDS = 5.0
+
+
+def now_and_then(renew: Callable[[], None]) -> Callable[[], None]:
+    """Renews the lease when it is called, but not at every call."""
+    renewed = time.monotonic()
+
+    def called() -> None:
+        nonlocal renewed
+        if time.monotonic() - renewed > RENEW_SECONDS:
+            renew()
+            renewed = time.monotonic()
+
+    return called
 
 
 def is_gone(holder: str) -> bool:

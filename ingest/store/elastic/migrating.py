@@ -30,7 +30,7 @@ from ingest.store.elastic.bulk import Action, action, deliver
 from ingest.store.elastic.connection import Connection
 from ingest.store.elastic.layout import CURRENT, DERIVED, MONTHLY, NEXT, PREVIOUS, SMALL, Layout
 from ingest.store.elastic.standing import Standing, of_role, standing
-from ingest.store.elastic.writing import RENEW
+from ingest.store.holders import now_and_then
 
 # Version → the kinds whose documents are to be made anew on the way there although their mapping is the same.
 REMADE: Mapping[int, frozenset[str]] = {}
@@ -153,7 +153,7 @@ class Migration:
         holder = f"{socket.gethostname()}:{os.getpid()}{_MIGRATION}{secrets.token_hex(4)}"
         try:
             lease = self._lease(store, holder)
-            yield _now_and_then(lambda: store.renew(lease))
+            yield now_and_then(lambda: store.renew(lease))
             if self._names([layout.small("control")]):
                 store.release(lease)
         finally:
@@ -400,19 +400,6 @@ class Migration:
             for task in running:
                 self._connection.request("POST", f"/_tasks/{quote(task)}/_cancel", allow=(403, 404))
             time.sleep(LOOK_EVERY)
-
-
-def _now_and_then(deed: Callable[[], None]) -> Callable[[], None]:
-    """Does it when it is called, but not at every call."""
-    done = time.monotonic()
-
-    def called() -> None:
-        nonlocal done
-        if time.monotonic() - done > RENEW:
-            deed()
-            done = time.monotonic()
-
-    return called
 
 
 def _kept() -> tuple[str, ...]:

@@ -12,7 +12,6 @@ answers with a conflict, and the conflict with LeaseLost.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +25,9 @@ from ingest.store.elastic import documents, layout
 from ingest.store.elastic.bulk import LONGEST_ID, Action, Outcome, action, deliver
 from ingest.store.elastic.connection import Connection
 from ingest.store.elastic.layout import Layout
+from ingest.store.holders import now_and_then
 from ingest.store.rows import bound, seconds
 
-RENEW = 5.0  # seconds, of the 30 after which a lease is taken over
 ROUNDS = 5  # of conflicts, before somebody else's writing is called an error
 LOOKED_UP = 5000  # ids at once
 ANYWHERE = ("stories", "prints")  # under the id of a story, in one month or another
@@ -240,11 +239,9 @@ class Writer:
         self, listed: Iterable[Change], places: Mapping[Key, Place], left_out: Collection[Key], hold: Callable[[], None]
     ) -> Iterator[Action]:
         """The lines to send, one by one; the lease is renewed meanwhile."""
-        held = time.monotonic()
+        alive = now_and_then(hold)
         for one in listed:
-            if time.monotonic() - held > RENEW:
-                hold()
-                held = time.monotonic()
+            alive()
             if one.key not in left_out and (made := self._action(one, places)):
                 yield made
 
