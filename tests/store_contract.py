@@ -335,6 +335,17 @@ class StoreContract:
         write(store, booking=replace(first, done=20, complete=True))
         assert store.bookings() == {"stories/1": replace(first, done=20, complete=True), "stories/2": second}
 
+    def test_the_bookings_of_one_run_come_back(self, store: Store) -> None:
+        for file, run in (("stories/3", "run-1"), ("stories/1", "run-1"), ("stories/2", "run-10"), ("stories/4", "")):
+            write(store, booking=Booking(file, "v1", run, 5, True, {}))
+        assert list(store.bookings_of("run-1").items()) == [
+            (file, Booking(file, "v1", "run-1", 5, True, {})) for file in ("stories/1", "stories/3")
+        ]
+        assert store.bookings_of("run") == store.bookings_of("run-*") == store.bookings_of(STRANGE) == {}
+        write(store, booking=Booking("stories/3", "v2", "run-10", 0, False, {}))  # read anew by another run
+        assert store.bookings_of("run-1").keys() == {"stories/1"}
+        assert list(store.bookings_of("run-10")) == ["stories/2", "stories/3"]
+
     # closed months ------------------------------------------------------------------------------------------------
     def test_what_is_removed_is_gone_from_everywhere_and_remembered(self, store: Store) -> None:
         more = {"fingerprints": {"id-a": fingerprint("7"), "id-b": fingerprint()}, "aliases": {"k": "id-a"}}

@@ -243,6 +243,10 @@ class Store(Protocol):
         """What is booked for these files of stories, or for all."""
         ...
 
+    def bookings_of(self, run: str) -> dict[str, Booking]:
+        """What is booked for the files of one run, by file, in order."""
+        ...
+
     # closed months: their tombstones ---------------------------------------------------------------------------
     def close_month(self, month: str, lease: Lease) -> None:
         """Let no new story of this month ("2022-05") in any more; publishing asks `closed_months`. What is there stays

@@ -262,11 +262,15 @@ class SqliteStore(Store):
         return {}
 
     def bookings(self, files: Iterable[str] | None = None) -> dict[str, Booking]:
-        where = "1" if files is None else _among("file")
+        return self._bookings("1") if files is None else self._bookings(_among("file"), _list(files))
+
+    def bookings_of(self, run: str) -> dict[str, Booking]:
+        return self._bookings("run = ?", rows.bound(run))
+
+    def _bookings(self, where: str, *values: str) -> dict[str, Booking]:
         sql = f"SELECT file, version, run, done, complete, counts, reasons FROM bookings WHERE {where} ORDER BY file"
         with self._reading() as connection:
-            found = connection.execute(sql, () if files is None else (_list(files),))
-            return {row[0]: _booking(row) for row in found}
+            return {row[0]: _booking(row) for row in connection.execute(sql, values)}
 
     # closed months ---------------------------------------------------------------------------------------------
     def close_month(self, month: str, lease: Lease) -> None:

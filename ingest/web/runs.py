@@ -105,8 +105,7 @@ def _report(pipe: Pipe, run: str) -> dict[str, Any]:
 
 def _named(pipe: Pipe, run: str) -> list[dict[str, Any]]:
     """The first entries that a run rejected or quarantined."""
-    parts = sorted(path for path, booking in pipe.store.bookings().items() if booking.run == run)
-    named = (said for part in parts for said in pipe.landing.part(part).header.get("named", ()))
+    named = (said for part in pipe.store.bookings_of(run) for said in pipe.landing.part(part).header.get("named", ()))
     return [{**said, "feed": addresses.shown(said.get("feed", ""))} for said in islice(named, NAMED)]
 
 

@@ -320,11 +320,15 @@ class ElasticStore(Store):
 
     def bookings(self, files: Iterable[str] | None = None) -> dict[str, Booking]:
         if files is None:
-            self._writer.refresh([self._layout.small("bookings")])
-            found = [hit["_source"] for hit in self._all("bookings", {"match_all": {}})]
-        else:
-            found = list(self._by_id("bookings", files).values())
-        return {each["file"]: documents.booking(each) for each in sorted(found, key=lambda each: str(each["file"]))}
+            return self._booked({"match_all": {}})
+        return _bookings(self._by_id("bookings", files).values())
+
+    def bookings_of(self, run: str) -> dict[str, Booking]:
+        return self._booked({"term": {"run": rows.bound(run)}})
+
+    def _booked(self, query: Mapping[str, Any]) -> dict[str, Booking]:
+        self._writer.refresh([self._layout.small("bookings")])
+        return _bookings(hit["_source"] for hit in self._all("bookings", query))
 
     # closed months ---------------------------------------------------------------------------------------------
     def close_month(self, month: str, lease: Lease) -> None:
@@ -596,6 +600,10 @@ _COUNTED = {
 
 def _window_row(document: Mapping[str, Any]) -> tuple[str, int, str | None, bytes]:
     return document["id"], document["instant"], document["numbers"], documents.shingles(document)
+
+
+def _bookings(found: Iterable[Mapping[str, Any]]) -> dict[str, Booking]:
+    return {each["file"]: documents.booking(each) for each in sorted(found, key=lambda each: str(each["file"]))}
 
 
 def _hit(hit: Mapping[str, Any], sizes: Mapping[str, tuple[int, int]], read: typed.Typed) -> Hit:
