@@ -19,7 +19,7 @@ class Sameness:
     """Of some stories, how much of the smaller one's sample stands in the other."""
 
     def __init__(self, stories: Stories, scene: Scene, times: Times, sketch: Sketch, many: int) -> None:
-        self._stories, self._many = stories, many
+        self._stories = stories
         mine = scene.times[stories.places]
         self._since, self._until = scene.since(mine - NEAR_SECONDS), scene.until(mine + NEAR_SECONDS)
         self._complete = _complete(stories)

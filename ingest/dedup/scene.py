@@ -87,7 +87,7 @@ class Scene:
         self.changed: Flags = np.concatenate([np.empty(0, np.bool_), *fresh])
         some = self._sizes > 0
         self.before, self.after = _copies(self.keys, some)
-        self.old_before, self.old_after = _copies(self.keys, some & ~self.changed)
+        self.old_before, _ = _copies(self.keys, some & ~self.changed)
         self.moments = np.unique(np.concatenate((self.times[self.changed], self.gone.times)))
 
     def close(self) -> None:
