@@ -397,6 +397,10 @@ class Link:
         return self.b if story == self.a else self.a
 
 
+def _instant(published: str | None, first_seen: datetime) -> datetime:
+    return dates.instant(published) if published else first_seen
+
+
 TOLD = "told "  # begins a key of `Content.keys` that is no address, but stands for one entry of one feed
 
 
@@ -432,7 +436,7 @@ class Content:
 
     def instant(self) -> datetime:
         """When it is placed for comparing with others: published, else first seen."""
-        return dates.instant(self.published) if self.published else self.first_seen
+        return _instant(self.published, self.first_seen)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON objects, lists and strings; `from_json` reads it back."""
@@ -508,7 +512,7 @@ class Story:
 
     def instant(self) -> datetime:
         """When it is placed for comparing with others: published, else first seen."""
-        return dates.instant(self.published) if self.published else self.first_seen
+        return _instant(self.published, self.first_seen)
 
     def to_json(self) -> dict[str, Any]:
         """The story as `export` and `--json` show it (README, "A story"), with the names of STORY_FIELDS."""
@@ -567,6 +571,10 @@ class Head:
     cluster: str
     lead: bool
     rewritten_from: str | None = None
+
+    def instant(self) -> datetime:
+        """When it is placed for comparing with others: published, else first seen."""
+        return _instant(self.published, self.first_seen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from ingest import dates
 from ingest.dedup.verdicts import Verdicts
 from ingest.models import Head, Kinship, Link
 
@@ -94,5 +93,4 @@ def rewritten(
 
 
 def _precedence(head: Head) -> tuple[bool, datetime, datetime, str]:
-    published = dates.instant(head.published) if head.published else head.first_seen
-    return head.published is None, published, head.first_seen, head.id
+    return head.published is None, head.instant(), head.first_seen, head.id
