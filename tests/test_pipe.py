@@ -13,7 +13,7 @@ from ingest import dates, versions
 from ingest.fetch import reasons
 from ingest.landing import Landing
 from ingest.models import Capture, Feed, FullText, Outcome, RunReport
-from ingest.pipeline import digesting, jobs, runs
+from ingest.pipeline import captures, digesting, jobs, runs
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
@@ -91,6 +91,22 @@ def test_a_teaser_gets_its_page_and_a_second_run_changes_nothing(pipe: Pipe, ser
     assert outcomes(second) == {"unchanged": 1}
     assert second.feeds[0].status == "unchanged"
     assert state(pipe) == before
+
+
+@pytest.mark.parametrize(("query", "offered"), [("page=1", True), ("token=let-me-in", False)])
+def test_the_record_of_a_feed_is_offered_unless_a_secret_stands_in_it(
+    pipe: Pipe, server: FaultServer, query: str, offered: bool
+) -> None:
+    asked = Feed(server.url(f"/feed?{query}"), full_text=FullText.NEVER)
+    server.on("/feed", Reply(200, rss(item(server.url("/a"), "A", BRIDGE[0])), RSS))
+    poll(pipe, asked)
+    (story,) = pipe.store.export(Query())
+    assert captures.find(pipe.landing, replace(story.content, feed=None)) is None
+    for feed in (story.content.feed, asked.url):  # as it is kept, and should it ever be kept as it was fetched
+        place = captures.find(pipe.landing, replace(story.content, feed=feed))
+        assert (place is not None) == offered
+    (index,) = pipe.landing.list("captures/", suffix=".cdxj")
+    assert query.encode() in pipe.landing.read(index)  # it is there
 
 
 def test_a_feed_that_says_304_brings_no_entries(pipe: Pipe, server: FaultServer) -> None:

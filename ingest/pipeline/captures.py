@@ -70,10 +70,16 @@ def charset(capture: Capture) -> str | None:
 
 
 def find(landing: Landing, content: Content) -> Place | None:
-    """The record of the page that a content was read from, else of its feed."""
+    """The record of the page that a content was read from, else of its feed.
+
+    The record of a feed whose address lets somebody in is never offered: the secret stands in it.
+    """
     stamp = f"{content.captured.astimezone(UTC):%Y%m%d%H%M%S}"
     day = content.captured.astimezone(UTC).date()
-    keys = [f"{surt(url)} {stamp} " for url in (content.url, content.feed) if url]
+    # What a content knows of its feed's address is masked, and has to be: the index names records by the address that
+    # was fetched, so under the mark of a secret none is found.
+    feed = addresses.shown(content.feed) if content.feed else None
+    keys = [f"{surt(url)} {stamp} " for url in (content.url, feed) if url]
     found: dict[str, list[Place]] = {}
     for days in DAYS:
         for index in landing.list(f"captures/{day + timedelta(days=days)}/", suffix=".cdxj"):
