@@ -15,10 +15,9 @@ from ingest.pipeline.runs import Run
 
 def item(pipe: Pipe, identity: str) -> Quarantined:
     """Raises Missing where there is none of that id."""
-    found = next((item for item in pipe.landing.quarantined() if item.id == identity), None)
-    if found is None:
+    if identity not in pipe.landing.quarantined_ids():
         raise Missing("nothing of that id is quarantined", subject=identity, advice="See `sitrep quarantine list`.")
-    return found
+    return pipe.landing.quarantined_item(identity)
 
 
 def to_json(found: Quarantined) -> dict[str, Any]:
