@@ -48,7 +48,7 @@ def show_anew(pipe: Pipe, progress: Progress = silent) -> tuple[int, int, list[s
         return 0, 0, []
     refused: dict[str, str] = {}
     notes: list[str] = []
-    paths = [path for path in pipe.landing.list("reports/") if path.endswith(".json")]
+    paths = pipe.landing.list("reports/", suffix=".json")
     for start in range(0, len(paths), REPORTS):
         refused |= mirror.reports(_readable(pipe, paths[start : start + REPORTS], notes))
         progress(Step("show reports", min(start + REPORTS, len(paths)), len(paths), "reports"))
@@ -73,7 +73,7 @@ def kept(pipe: Pipe, path: str) -> RunReport:
     try:
         return RunReport.from_json(record)
     except (KeyError, TypeError, ValueError) as error:
-        raise LandingFault("is no report", subject=path, advice="Delete it.") from error
+        raise LandingFault("is no report of a run", subject=path, advice="Delete it.") from error
 
 
 def _show_quarantine(pipe: Pipe, mirror: Mirror, again: Collection[str]) -> Mapping[str, str]:

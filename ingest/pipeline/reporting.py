@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingest import addresses, dates
-from ingest.errors import LandingFault, Missing, Unbalanced
+from ingest.errors import Missing, Unbalanced
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline import mirroring
 from ingest.pipeline.pipe import Pipe
@@ -85,25 +85,19 @@ def kept(pipe: Pipe, run: str | None = None) -> dict[str, Any]:
 
     Raises Missing where there is none, LandingFault where what is kept is none.
     """
-    paths = sorted(path for path in pipe.landing.list("reports/") if path.endswith(".json"))
+    paths = pipe.landing.list("reports/", suffix=".json")
     if run is None and not paths:
         raise Missing("no run has been reported yet", advice="Start one with `sitrep run` or `sitrep backfill`.")
     path = _path(run) if run else _latest(pipe, paths)
     if path not in paths:
         raise Missing("there is no report of that run", subject=str(run), advice="`sitrep report` shows the last.")
-    return _read(pipe, path)
+    return mirroring.kept(pipe, path).to_json()
 
 
 def latest(pipe: Pipe, most: int) -> list[dict[str, Any]]:
     """The reports of the latest runs, as `kept` gives them, newest first. Raises LandingFault as it does."""
-    return [_read(pipe, path) for path in pipe.landing.list("reports/", suffix=".json")[: -most - 1 : -1]]
-
-
-def _read(pipe: Pipe, path: str) -> dict[str, Any]:
-    try:
-        return RunReport.from_json(pipe.landing.read_json(path)).to_json()
-    except (KeyError, TypeError, ValueError) as error:
-        raise LandingFault("is no report of a run", subject=path, advice="Delete it.") from error
+    paths = pipe.landing.list("reports/", suffix=".json")
+    return [mirroring.kept(pipe, path).to_json() for path in paths[: -most - 1 : -1]]
 
 
 def _latest(pipe: Pipe, paths: Sequence[str]) -> str:
