@@ -82,7 +82,7 @@ def digest_items(
         work,
         workers=workers_ or settings.workers,
         prepare=prepare,
-        context=[_rules(settings), settings.sites, job, _answered(job) if job.trusted else Answered()],
+        context=[settings.topics, settings.sites, job, _answered(job) if job.trusted else Answered()],
     )
     for batch, done in results:
         for raw, digested in zip(batch, done, strict=True):
@@ -97,14 +97,10 @@ def digest_items(
     return writer.paths
 
 
-def _rules(settings: Settings) -> Path:
-    return settings.topics
-
-
 def _reading(settings: Settings) -> str:
     """What the stories of a part depend on beside their bytes."""
-    rules = _rules(settings)
-    found = _rules_version(rules, _changed(rules)), _sites_version(settings.sites, _changed(settings.sites))
+    rules, site_rules = settings.topics, settings.sites
+    found = _rules_version(rules, _changed(rules)), _sites_version(site_rules, _changed(site_rules))
     return " ".join((versions.CLEANER, *found))
 
 
