@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -33,6 +32,7 @@ from tests import compose_rules, elastic_server
 from tests.compose_rules import ROOT
 from tests.elastic_server import PASSWORD, USER, ElasticServer
 from tests.servers import FaultServer, Reply
+from tests.waiting import wait
 
 pytestmark = [
     pytest.mark.slow,
@@ -290,14 +290,6 @@ def running(stack: Stack, name: str) -> Iterator[subprocess.Popen[bytes]]:
         except ProcessLookupError:
             pass
         process.wait()
-
-
-def wait(found: Any, seconds: float, what: str) -> Any:
-    until = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < until, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.5)
-    return value
 
 
 @pytest.mark.timeout(900)  # one step after the other, each with a bound of its own

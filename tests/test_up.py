@@ -32,6 +32,7 @@ from ingest.pipeline.fetching import fetch
 from ingest.pipeline.pipe import Pipe
 from ingest.store import Query
 from tests.servers import FaultServer, Reply
+from tests.waiting import wait
 
 pytestmark = pytest.mark.slow
 
@@ -160,14 +161,6 @@ def run(command: list[str], environ: dict[str, str], *, check: bool = True) -> s
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
-
-
-def wait(found: Callable[[], Any], seconds: float, what: str) -> Any:
-    until = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < until, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.5)
-    return value
 
 
 def land(pipe: Pipe, server: FaultServer, day: date, title: str) -> None:
