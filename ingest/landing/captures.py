@@ -16,7 +16,7 @@ from warcio.recordloader import ArcWarcRecord
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from ingest import __version__
+from ingest import __version__, addresses
 from ingest.landing.zones import Zone, faults
 from ingest.models import Capture
 
@@ -128,7 +128,7 @@ def surt(url: str) -> str:
         port = parts.port
     except ValueError:
         port = None
-    if port and port != {"http": 80, "https": 443}.get(parts.scheme):
+    if port and port != addresses.PORTS.get(parts.scheme):
         key += f":{port}"
     query = "&".join(sorted(parts.query.lower().split("&")))
     tail = (parts.path.lower() or "/") + (f"?{query}" if query else "")
