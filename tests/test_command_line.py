@@ -906,6 +906,12 @@ def test_unreachable_feeds_are_no_failure(home: Home, opml: Callable[..., Path])
     assert report["feeds"][0]["detail"]
 
 
+def test_a_document_that_breaks_off_is_told_as_that(home: Home, server: FaultServer, opml: Callable[..., Path]) -> None:
+    server.on("/feed", Reply(200, rss(item(server.url("/1"), "One", "The convoy of flour reached"))[:-60], RSS))
+    shown = home("run", "--feeds", str(opml(server.url("/feed")))).out
+    assert "1 rejected; cut: its document ends too early or is too long" in shown
+
+
 @pytest.mark.parametrize("command", ["search x", "export", "backfill {archive}", "run", "publish"])
 def test_a_store_that_is_gone_is_one_sentence(home: Home, tmp_path: Path, command: str) -> None:
     home.path.mkdir()

@@ -235,7 +235,7 @@ def _remark(feed: Mapping[str, Any]) -> str:
                 f"{why}: {feed['detail']}" if why and feed["detail"] else why,
                 *odd,
                 "gap: entries were missed, its window rolled over" if feed["gap"] else None,
-                "cut: its document is too long" if feed["truncated"] else None,
+                "cut: its document ends too early or is too long" if feed["truncated"] else None,
             ],
         )
     )
