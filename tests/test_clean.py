@@ -104,6 +104,10 @@ def test_the_story_is_told_from_other_stories_on_the_page() -> None:
         ("news", ("news",)),  # the site signs itself where nobody else does
         ("Ines Falk, News", ("Ines Falk",)),
         ("Von Jörg Amsel und Lena Thieß", ("Jörg Amsel", "Lena Thieß")),
+        ("By Ines Falk | May 24, 2022", ("Ines Falk",)),
+        ("Ines Falk May 24, 2022 • 3 min read", ("Ines Falk",)),
+        ("Ines Falk Published: 24 May", ("Ines Falk",)),
+        ("Ines Falk, News Sport", ("Ines Falk",)),  # a desk of the site
     ],
 )
 def test_authors_are_names(byline: str, expected: tuple[str, ...]) -> None:

@@ -127,6 +127,16 @@ def test_the_next_article_appended_below_is_another_story() -> None:
     assert paragraphs(page) == [FIRST, SECOND, THIRD]
 
 
+def test_teasers_of_other_stories_in_a_row_are_none_of_it() -> None:
+    cards = "".join(
+        f"<div class='item n{n}'><h3><a href='/{n}'>What the ferry costs in year {n}</a></h3>"
+        f"<p>The council reckons with {n} tickets a day in the first summer after the repairs.</p></div>"
+        for n in range(5)
+    )
+    page = f"<article><h1>The harbour of Sel is open again</h1>{STORY}<div class='grid'>{cards}</div></article>"
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+
+
 def test_several_containers_of_one_story() -> None:
     part = '<div class="story-part">{}</div>'
     page = (
@@ -160,6 +170,45 @@ def test_a_consent_dialog_longer_than_the_story_is_no_story() -> None:
 def test_a_name_that_wraps_the_whole_page_says_nothing(names: str) -> None:
     page = f"<div class='{names}'><h1>The harbour of Sel is open again</h1><div>{STORY}</div></div>"
     assert paragraphs(page) == [FIRST, SECOND, THIRD]
+
+
+def test_what_stands_in_such_a_wrapper_is_still_judged_by_its_own_name() -> None:
+    caption = "<p class='imageCaption'>Lorries wait at the quay of Sel before sunrise, seen from the ridge.</p>"
+    box = f"<div class='newsletter'><p>{OTHER}</p></div>"
+    body = f"<h1>The harbour of Sel is open again</h1><p>{FIRST}</p>{caption}<p>{SECOND}</p>{box}<p>{THIRD}</p>"
+    assert paragraphs(f"<div class='page-banner'><div>{body}</div></div>") == [FIRST, SECOND, THIRD]
+
+
+def test_a_name_that_every_paragraph_of_the_text_bears_says_nothing() -> None:
+    parts = "".join(f"<div class='sidebar-grid'><p>{text}</p></div>" for text in (FIRST, SECOND, THIRD))
+    page = f"<main><h1>The harbour of Sel is open again</h1>{parts}</main>"
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+
+
+def test_hidden_appeals_longer_than_a_short_story_are_no_story() -> None:
+    appeals = "".join(f"<div class='hidden'><p>{OTHER} Give as little as {n} a month.</p></div>" for n in range(6))
+    page = f"<article><h1>The harbour of Sel is open again</h1><p>{FIRST}</p><p>{SECOND}</p>{appeals}</article>"
+    assert paragraphs(page) == [FIRST, SECOND]
+
+
+def test_a_list_that_begins_or_ends_the_text_is_text() -> None:
+    items = ["Orlen: ferry at six", "Sel: ferry at seven", "Ridge: no ferry"]
+    told = f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
+    head = "<h1>The harbour of Sel is open again</h1>"
+    assert paragraphs(f"<article>{head}{STORY}{told}</article>") == [FIRST, SECOND, THIRD, *items]
+    assert paragraphs(f"<article>{head}{told}{STORY}</article>") == [*items, FIRST, SECOND, THIRD]
+
+
+def test_a_quoted_post_is_text() -> None:
+    post = '<blockquote class="twitter-tweet"><p>The quay is free.</p>— Port of Sel (@sel) May 24, 2022</blockquote>'
+    page = f"<article><h1>The harbour of Sel is open again</h1><p>{FIRST}</p>{post}<p>{SECOND}</p></article>"
+    quoted = ["The quay is free.", "— Port of Sel (@sel) May 24, 2022"]
+    assert paragraphs(page) == [FIRST, *quoted, SECOND]
+
+
+def test_an_element_of_the_sites_own_does_not_break_its_paragraph() -> None:
+    inside = FIRST.replace("three weeks", "<x-note title='a'><a href='/b'>three</a></x-note> weeks")
+    assert paragraphs(f"<article><p>{inside}</p><p>{SECOND}</p></article>") == [FIRST, SECOND]
 
 
 def test_text_that_stands_only_in_data() -> None:
@@ -226,6 +275,22 @@ def test_the_outlet_is_an_author_only_where_it_signs_alone(authors: str, expecte
         f'{{"@type": "NewsArticle", "author": {authors}}}</script>'
     )
     assert cleaned(STORY, head).authors == expected
+
+
+@pytest.mark.parametrize(
+    ("byline", "expected"),
+    [
+        ('<p>von <a href="/autoren/ines-falk">Ines Falk</a></p>', ("Ines Falk",)),
+        ('<p>By <a href="/author/1">Ines Falk</a>, <a href="/author/2">Tom Ayre</a></p>', ("Ines Falk", "Tom Ayre")),
+        ('<a href="/author/news">News Example</a>', ()),
+        ("<div>By Ines Falk and Tom Ayre</div>", ("Ines Falk", "Tom Ayre")),
+        ("<div>By the time that the ferry sailed</div>", ()),
+    ],
+)
+def test_a_byline_without_a_name_of_its_own(byline: str, expected: tuple[str, ...]) -> None:
+    more = '<div><a href="/author/9">Ada Brenn</a></div>' if expected else ""
+    page = f"<h1>The harbour of Sel is open again</h1>{byline}{STORY}{more}"
+    assert cleaned(page, '<meta property="og:site_name" content="News Example">').authors == expected
 
 
 # ---- what is no story

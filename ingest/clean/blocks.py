@@ -29,6 +29,7 @@ _INLINE = frozenset(
     strong sub sup time tt u var wbr output ruby rt rp slot
     """.split()  # noqa: SIM905 - a table to be read
 )
+_PARAGRAPHS = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6"))  # which hold nothing else than words
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _MOST_ELEMENTS = 200_000
 _LONGEST_NAMES = 400  # characters of class and id that are looked at
@@ -38,16 +39,16 @@ _LONGEST_NAMES = 400  # characters of class and id that are looked at
 class Element:
     """An element that blocks stand in; `up` is the index of its parent.
 
-    `reason` says why what is in it is probably no story; `root` is the index of the outermost element that said so,
-    from which it is inherited. `body`: it is named as the story's text. `ruled`: TEXT or DROP, by a rule of its site.
+    `stated` is what its own names say against it; `reason` says why what is in it is probably no story, by its own names
+    or those of an element around (`container.weigh` settles it). `body`: it is named as the story's text. `ruled`: TEXT or DROP, by a rule of its site.
     `weight` is that of all prose in it, `mass` that of the prose without a reason against it.
     """
 
     tag: str
     up: int
     names: str = ""
+    stated: str = ""
     reason: str = ""
-    root: int = -1
     body: bool = False
     ruled: str = ""
     weight: float = 0.0
@@ -101,17 +102,12 @@ class _Walk:
                 share = linked if len(parts) == 1 else linked * len(part) // len(raw)
                 self.blocks.append(Block(tag, text, min(share, len(text)), self.here))
 
-    def enter(self, tag: str, names: str, reason: str, body: bool, mark: str = "") -> None:
+    def enter(self, tag: str, names: str, stated: str, body: bool, mark: str = "") -> None:
         self.end()
-        parent = self.elements[self.here]
-        index = len(self.elements)
-        if parent.reason:
-            reason, root = parent.reason, parent.root
-        else:
-            root = index if reason else -1
-        ruled = DROP if DROP in (mark, parent.ruled) else mark or parent.ruled
-        self.elements.append(Element(tag, self.here, names, reason, root, body, ruled))
-        self.here = index
+        above = self.elements[self.here].ruled
+        ruled = DROP if DROP in (mark, above) else mark or above
+        self.elements.append(Element(tag, self.here, names, stated, "", body, ruled))
+        self.here = len(self.elements) - 1
 
 
 _LINES = re.compile(r"\v\s*\v[\s\v]*")
@@ -160,7 +156,8 @@ def _enter(walk: _Walk, node: LexborNode, tag: str) -> tuple[LexborNode, int] | 
     child = node.first_child
     above = walk.here
     mark = walk.marks.get(node.mem_id, "") if walk.marks else ""
-    if tag in _INLINE and not mark:
+    inline = tag in _INLINE or ("-" in tag and walk.elements[above].tag in _PARAGRAPHS)  # an element of the site's own
+    if inline and not mark:
         if child is None or (tag == "span" and _named(node, tag)[1]):
             return None
         walk.links += tag == "a"

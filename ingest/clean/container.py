@@ -36,7 +36,7 @@ def weigh(elements: list[Element], blocks: list[Block]) -> float:
         elements[block.element].weight += block.weight
     for element in reversed(elements[1:]):
         elements[element.up].weight += element.weight
-    _reconsider(elements, blocks)
+    _settle(elements, blocks)
     for block in blocks:
         if not elements[block.element].reason:
             elements[block.element].mass += block.weight
@@ -72,31 +72,57 @@ def _weight(block: Block) -> float:
     return min(weight, _HEAVIEST)
 
 
-def _reconsider(elements: list[Element], blocks: list[Block]) -> None:
-    """Take back the reasons that name most of the page's prose: systems name what wraps the whole page
-    "sidebar-layout", "teaser-content", "modal-open"."""
+def _settle(elements: list[Element], blocks: list[Block]) -> None:
+    """Give every element its reason: its own or that of an element around.
+
+    Not those that name most of the page's prose: systems name what wraps the whole page, or every paragraph,
+    "sidebar-layout", "teaser-content", "modal-open". What stands in such a wrapper keeps its own.
+    """
     total = elements[0].weight
-    free = sum(block.weight for block in blocks if not elements[block.element].reason)
-    soft = sum(block.weight for block in blocks if not _FIRM.match(elements[block.element].reason))
     holding = _holding(elements, total)
-    dropped = set()
+    wrong: set[str] = set()
+    for _ in range(_MOST_WRONG):
+        shares = _inherit(elements, holding, wrong)
+        most = {reason for reason, weight in shares.items() if weight > 0.4 * total and not _holds(reason)}
+        if not most:
+            break
+        wrong |= most
+    free = sum(block.weight for block in blocks if not elements[block.element].reason)
+    if free < 0.25 * total:
+        soft = sum(block.weight for block in blocks if not _FIRM.match(elements[block.element].reason))
+        firm = {reason for element in elements if _FIRM.match(reason := element.stated)}
+        wrong |= {reason for reason in firm if reason == HIDDEN or soft < _NEXT_TO_NOTHING}
+        _inherit(elements, holding, wrong)
+
+
+_MOST_WRONG = 5  # times that reasons are taken back
+
+
+def _holds(reason: str) -> bool:
+    """Whether a reason holds however much it names."""
+    return CAPTION in reason or _FIRM.match(reason) is not None
+
+
+def _inherit(elements: list[Element], holding: list[bool], wrong: set[str]) -> dict[str, float]:
+    """Hand the reasons that are not `wrong` down the tree; how much prose of what is named as the story's each covers."""
+    total = elements[0].weight
+    shares: dict[str, float] = {}
+    inside = [False] * len(elements)  # what is named as the story's
     for index, element in enumerate(elements):
-        if element.root != index:
-            continue
-        reason, share = element.reason, element.weight / total if total else 0.0
-        if CAPTION in reason and (reason == CAPTION or share < 0.6):
-            wrong = False
-        elif HIDDEN in reason:
-            wrong = free < 0.25 * total
-        elif _FIRM.match(reason):
-            wrong = soft < _NEXT_TO_NOTHING
-        else:
-            wrong = share > 0.4 or holding[index]
-        if wrong:
-            dropped.add(index)
-    for element in elements:
-        if element.root in dropped:
-            element.reason, element.root = "", -1
+        reason = elements[element.up].reason if index else ""
+        inside[index] = element.body or element.tag in ("article", "main") or inside[max(element.up, 0)]
+        if not reason and (stated := element.stated) and stated not in wrong:
+            share = element.weight / total if total else 0.0
+            if _holds(stated):
+                doubted = stated != CAPTION and share >= 0.6 and not _FIRM.match(stated)
+            else:
+                doubted = share > 0.4 or holding[index]
+            if not doubted:
+                reason = stated
+                if inside[index]:
+                    shares[reason] = shares.get(reason, 0.0) + element.weight
+        element.reason = reason
+    return shares
 
 
 def _holding(elements: list[Element], total: float) -> list[bool]:

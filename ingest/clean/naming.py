@@ -15,11 +15,11 @@ _ELSEWHERE = frozenset(
     newsletters promo promos promotion promobox comment comments commentlist disqus respond byline bylines
     authorbox bio biography tags taglist tagcloud subscribe subscription subscriptions readmore advert adverts
     advertisement advertising adslot adsense dfp sponsor sponsored signup breadcrumb breadcrumbs crumbs footer
-    sidebar sidebars trending popular recommended recommendation recommendations recommend outbrain taboola
+    sidebar sidebars rail trending popular recommended recommendation recommendations recommend outbrain taboola
     copyright disclaimer toolbar popup modal overlay lightbox skip caption captions figcaption credit credits
     teaser teasers onward navigation nav navbar menu menus pagination pager paging login register masthead banner
     carousel slider slideshow rating ratings poll quiz donate donation donations membership timestamp dateline
-    tooltip dropdown noprint infobox navbox toc mostread jp crosspromo upsell cta feedback reactions reaction
+    tooltip rollover dropdown noprint infobox navbox toc mostread jp crosspromo upsell cta feedback reactions reaction
     follow partner partners shop references footnotes reflist catlinks
     """.split()  # noqa: SIM905 - a table to be read
 )
@@ -64,8 +64,6 @@ def judged(tag: str, names: str, role: str, itemprop: str) -> tuple[str, bool]:
         return CAPTION if tag == "figcaption" else tag, False
     if role in _ROLES:
         return f"role {role}", False
-    if tag == "blockquote" and any(name in names for name in _EMBEDS):
-        return "embed", False
     is_body = _STORY.search(names) is not None
     if tag in ("article", "main", "h1"):
         return "", is_body
@@ -78,7 +76,6 @@ def judged(tag: str, names: str, role: str, itemprop: str) -> tuple[str, bool]:
 
 
 _ROLES = frozenset("navigation complementary search contentinfo dialog alert banner menu".split())  # noqa: SIM905
-_EMBEDS = ("twitter", "instagram", "tiktok")
 
 
 def _elsewhere(names: list[str], words: list[str]) -> str | None:
