@@ -39,9 +39,10 @@ _LONGEST_NAMES = 400  # characters of class and id that are looked at
 class Element:
     """An element that blocks stand in; `up` is the index of its parent.
 
-    `stated` is what its own names say against it; `reason` says why what is in it is probably no story, by its own names
-    or those of an element around (`container.weigh` settles it). `body`: it is named as the story's text. `ruled`: TEXT or DROP, by a rule of its site.
-    `weight` is that of all prose in it, `mass` that of the prose without a reason against it.
+    `stated` is what its own names say against it; `reason` says why what is in it is probably no story, by its own
+    names or those of an element around (`container.weigh` settles it). `body`: it is named as the story's text.
+    `ruled`: TEXT or DROP, by a rule of its site. `weight` is that of all prose in it, `mass` that of the prose without
+    a reason against it.
     """
 
     tag: str

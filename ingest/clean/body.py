@@ -13,7 +13,7 @@ import trafilatura
 
 from ingest import sites, words
 from ingest.clean import blocks as reading
-from ingest.clean import container, fragments, markup
+from ingest.clean import cards, container, fragments, markup
 from ingest.clean.blocks import HEADINGS, Block, Element
 from ingest.clean.container import DENSITY, ends, is_dense, width
 from ingest.clean.furniture import ONWARD, OWN, SIGNATURE, STANDFIRST, reserves_rights
@@ -125,7 +125,8 @@ def _choose(elements: list[Element], blocks: list[Block], descriptions: Sequence
         why = _against(block, elements[block.element])
         block.kept, block.why = why is None, why or "in the story's element"
     _drop_lists_of_links(elements, chosen)
-    _drop_cards(elements, chosen, core)
+    for block in cards.of_other_stories(elements, chosen, core):
+        _drop(block, "teaser of another story")
     _drop_what_follows(chosen)
     if prose:
         _drop_signatures(chosen)
@@ -175,54 +176,6 @@ def _drop_lists_of_links(elements: list[Element], chosen: list[Block]) -> None:
         if sum(item.linked for item in items) > 0.4 * sum(len(item.text) for item in items):
             for item in items:
                 _drop(item, "list of links")
-
-
-_MOST_LEVELS = 4  # between a card and its text
-_LONGEST_CARD = 400  # characters
-_FEWEST_CARDS = 3
-_NO_CARDS = frozenset(("p", "li", "h2", "h3", "h4", "td", "th"))
-
-
-def _drop_cards(elements: list[Element], chosen: list[Block], core: int) -> None:
-    """Drop other stories' teasers: elements of one parent and one name, each with a title in a link and a line or two
-    beside it. Where they are most of what there is, the page is a list, and stays as it is."""
-    linked: dict[int, int] = {}  # elements with titles in links → how many
-    length: dict[int, int] = {}
-    for block in chosen:
-        is_link = block.linked > 0.6 * len(block.text) and len(block.text) >= _SHORTEST_TITLE
-        for index in _upwards(elements, block.element, core):
-            length[index] = length.get(index, 0) + len(block.text) - block.linked
-            if is_link:
-                linked[index] = linked.get(index, 0) + 1
-    alike: dict[tuple[int, str, str], list[int]] = {}
-    for index in length:
-        element = elements[index]
-        if element.tag not in _NO_CARDS:
-            alike.setdefault((element.up, element.tag, _DIGITS.sub("", element.names)), []).append(index)
-    cards: set[int] = set()
-    for group in alike.values():
-        titled = [index for index in group if 0 < linked.get(index, 0) <= 2]
-        if len(titled) >= max(_FEWEST_CARDS, 0.8 * len(group)) and max(length[index] for index in group) < _LONGEST_CARD:
-            cards.update(titled)
-    if not cards:
-        return
-    found = [block for block in chosen if block.kept and not cards.isdisjoint(_upwards(elements, block.element, core))]
-    if sum(block.weight for block in found) < 0.6 * sum(block.weight for block in chosen if block.kept):
-        for block in found:
-            _drop(block, "teaser of another story")
-
-
-_SHORTEST_TITLE = 15
-_DIGITS = re.compile(r"\d+")
-
-
-def _upwards(elements: list[Element], index: int, core: int) -> list[int]:
-    """An element and those around it, below the core."""
-    found: list[int] = []
-    while index not in (core, -1) and len(found) < _MOST_LEVELS:
-        found.append(index)
-        index = elements[index].up
-    return found
 
 
 def _drop_what_follows(chosen: list[Block]) -> None:

@@ -104,7 +104,10 @@ def _holds(reason: str) -> bool:
 
 
 def _inherit(elements: list[Element], holding: list[bool], wrong: set[str]) -> dict[str, float]:
-    """Hand the reasons that are not `wrong` down the tree; how much prose of what is named as the story's each covers."""
+    """Hand the reasons that are not `wrong` down the tree.
+
+    How much prose of what is named as the story's each of them covers.
+    """
     total = elements[0].weight
     shares: dict[str, float] = {}
     inside = [False] * len(elements)  # what is named as the story's
