@@ -25,7 +25,7 @@ from builders import fingerprint, moment, story, tags
 
 from ingest.errors import LeaseLost, StoreGone, UsageError
 from ingest.models import Link
-from ingest.store import Lease, Query, Slice, patience, rows, sqlite_file
+from ingest.store import Booking, Lease, Query, Slice, patience, rows, sqlite_file
 from ingest.store.sqlite import SqliteStore
 
 pytest.register_assert_rewrite("store_contract")
@@ -357,9 +357,24 @@ def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     )
 
 
+def made_of_version_5(path: Path) -> apsw.Connection:
+    """A store as version 5 left it."""
+    connection = apsw.Connection(str(path))
+    connection.execute("""
+        DROP INDEX stories_by_write;
+        DROP INDEX stories_by_cluster;
+        DROP INDEX bookings_by_run;
+        CREATE INDEX stories_by_cluster ON stories (cluster);
+        ALTER TABLE stories DROP COLUMN written;
+        DELETE FROM meta WHERE key IN ('written', 'rebuilt');
+        UPDATE meta SET value = 5 WHERE key = 'schema';
+    """)
+    return connection
+
+
 def made_older(path: Path) -> apsw.Connection:
     """A store as version 4 left it, without fingerprints."""
-    connection = apsw.Connection(str(path))
+    connection = made_of_version_5(path)
     connection.execute("""
         DROP TABLE fingerprints;
         CREATE TABLE fingerprints (nr INTEGER PRIMARY KEY REFERENCES stories, numbers TEXT, shingles BLOB NOT NULL);
@@ -399,6 +414,37 @@ def test_a_store_of_the_first_version_knows_the_statuses_of_its_evidence_too(pat
     assert found(store, "", statuses=["history"]) == ["a"]
     assert store.closed_months() == []
     store.close()
+
+
+def test_a_store_of_version_5_is_like_a_new_one(path: Path, tmp_path: Path) -> None:
+    store = SqliteStore(path)
+    booking = Booking("a.jsonl", "1", "run", 1, True, {"": {"indexed": 1}})
+    write(store, story("a", tags=tags("aid")), booking=booking)
+    store.close()
+    made_of_version_5(path).close()
+    old, new = SqliteStore(path), SqliteStore(tmp_path / "new.sqlite")
+    old.stay_ready()
+    assert old.count(Query(), "topic") == {"aid": 1}
+    write(old, story("b", tags=tags("aid")))
+    assert old.count(Query(), "topic") == {"aid": 2}
+    assert old.bookings_of("run") == {"a.jsonl": booking}
+    old.close()
+    new.close()
+
+    def tables(file: Path) -> list[tuple[object, ...]]:
+        """What tables and indices there are, with their columns in order: a rebuilt store copies rows as they are."""
+        sql = """SELECT m.type, m.name, c.name, c.type, c."notnull", c.pk FROM sqlite_schema m
+                 LEFT JOIN pragma_table_info(m.name) c ON m.type = 'table' ORDER BY m.name, c.cid"""
+        return apsw.Connection(str(file)).execute(sql).fetchall()
+
+    assert tables(path) == tables(tmp_path / "new.sqlite")
+
+
+def test_the_bookings_of_a_run_are_found_without_reading_all(store: SqliteStore, path: Path) -> None:
+    sql = "EXPLAIN QUERY PLAN SELECT * FROM bookings WHERE run = 'x' ORDER BY file"
+    assert [row[3] for row in apsw.Connection(str(path)).execute(sql)] == [
+        "SEARCH bookings USING INDEX bookings_by_run (run=?)"
+    ]
 
 
 def test_a_damaged_database_is_named(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -74,6 +75,22 @@ QUERIES = (
     "q=ammunition&sort=oldest&every=1",
     "sort=oldest",
     "q=nowhereatall",
+    *(
+        "&".join(filter(None, pair))
+        for pair in itertools.product(
+            ("q=grain", "q=%22grain+and%22", "q=title%3Aair", "q=shell*", "q=port+-grain", ""),
+            (
+                "topic=escalation",
+                "topic=aid&topic=escalation&weight=main",
+                "topic=deployments&weight=mentioned&every=1",
+                "status=asserted&status=history",
+                "source=northwire.example&source=harbourpost.example",
+                "lang=en&sort=newest",
+                "since=2012-03-04T18%3A00Z&sort=oldest",
+                "until=2012-03-06&topic=aid&lang=en",
+            ),
+        )
+    ),
 )
 
 

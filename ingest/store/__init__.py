@@ -279,6 +279,10 @@ class Store(Protocol):
         ...
 
     # readers ---------------------------------------------------------------------------------------------------
+    def stay_ready(self) -> None:
+        """Many readers will ask: keep what makes answers fast. They stay the same."""
+        return
+
     def search(self, query: Query) -> Found: ...
 
     def export(self, query: Query) -> Iterator[Story]:

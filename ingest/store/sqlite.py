@@ -18,30 +18,34 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import orjson
 
-from ingest import dates, time_zones
+from ingest import dates
 from ingest.errors import LeaseLost
 from ingest.models import Feed, FeedState, Fingerprint, FullText, Head, Link, Story, WantedPage, Window
 from ingest.store import PIECE, Booking, Found, Hit, Lease, Query, Slice, Store, rows, sqlite_file, typed
 from ingest.store.holders import LEASE_SECONDS, WAITING_SECONDS, is_gone
+from ingest.store.sqlite_asking import BySql, Where, among, listed
 from ingest.store.terms import indexed
 
-_WEIGHTS = {"any": "1", "main": "main", "mentioned": "NOT main"}
+if TYPE_CHECKING:
+    from ingest.store.sqlite_columns import Memory
+
 _AFTER_ALL = "\U0010ffff"  # sorts after every id
 
-# A word in the title counts as much as several in the text.
-_RANK = "bm25(words, 5.0, 1.0, 1.0)"
 _STORY = ", ".join(f"s.{name.strip()}" for name in rows.COLUMNS.split(","))
-_PLACES = ", ".join("?" * (len(rows.COLUMNS.split(",")) + 1))
-_UPDATES = ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in rows.COLUMNS.split(",")[1:])
-_UPSERT = f"INSERT INTO stories (nr, {rows.COLUMNS}) VALUES ({_PLACES}) ON CONFLICT (nr) DO UPDATE SET {_UPDATES}"
+_WRITTEN = f"nr, {rows.COLUMNS}, written"
+_PLACES = ", ".join("?" * len(_WRITTEN.split(",")))
+_UPDATES = ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in _WRITTEN.split(",")[2:])
+_UPSERT = f"INSERT INTO stories ({_WRITTEN}) VALUES ({_PLACES}) ON CONFLICT (nr) DO UPDATE SET {_UPDATES}"
 _CLOSED = ("closed_months", "removed")
 # What does not follow from the files of stories.
 _KEPT = frozenset({"meta", "feeds", "feed_states", "wanted", "lease", "waiting", *_CLOSED})
+# Of each of many threads, in bytes; with 64 MB no search is faster.
+_READERS_CACHE = 8 << 20
 # Connections that a forked process got from its parent: kept, so that they are never closed here.
 _INHERITED: list[apsw.Connection] = []
 
@@ -54,6 +58,7 @@ class SqliteStore(Store):
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._clock = clock
+        self._memory: Memory | None = None
         self._forget()
         sqlite_file.prepare(path)
 
@@ -61,6 +66,8 @@ class SqliteStore(Store):
         self._process = os.getpid()
         self._local = threading.local()
         self._opened: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()  # a thread that ends closes its own
+        if self._memory is not None:
+            self.stay_ready()  # anew: another thread's lock may have been held when the process was forked
 
     def close(self) -> None:
         """Close the connections of all threads; a call after it opens a new one."""
@@ -77,7 +84,8 @@ class SqliteStore(Store):
             self._forget()
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = sqlite_file.connect(self._path)
+            cache = {} if self._memory is None else {"cache": _READERS_CACHE}
+            connection = self._local.connection = sqlite_file.connect(self._path, **cache)
             self._opened.add(connection)
         return connection
 
@@ -114,7 +122,7 @@ class SqliteStore(Store):
 
     def states(self, urls: Iterable[str]) -> dict[str, FeedState]:
         with self._reading() as connection:
-            found = connection.execute(f"SELECT url, doc FROM feed_states WHERE {_among('url')}", (_list(urls),))
+            found = connection.execute(f"SELECT url, doc FROM feed_states WHERE {among('url')}", (listed(urls),))
             return {url: FeedState.from_json(json.loads(doc)) for url, doc in found}
 
     def save_states(self, states: Iterable[FeedState]) -> None:
@@ -124,14 +132,14 @@ class SqliteStore(Store):
 
     def wanted(self, feeds: Iterable[str]) -> list[WantedPage]:
         with self._reading() as connection:
-            sql = f"SELECT doc FROM wanted WHERE {_among('feed')} ORDER BY since, url"
-            return [WantedPage.from_json(json.loads(doc)) for (doc,) in connection.execute(sql, (_list(feeds),))]
+            sql = f"SELECT doc FROM wanted WHERE {among('feed')} ORDER BY since, url"
+            return [WantedPage.from_json(json.loads(doc)) for (doc,) in connection.execute(sql, (listed(feeds),))]
 
     def save_wanted(self, pages: Iterable[WantedPage], *, fetched: Iterable[str] = ()) -> None:
         values = [(page.url, page.feed, rows.microseconds(page.since), json.dumps(page.to_json())) for page in pages]
         with self._writing() as connection:
             connection.executemany("INSERT OR REPLACE INTO wanted VALUES (?, ?, ?, ?)", values)
-            connection.execute(f"DELETE FROM wanted WHERE {_among('url')}", (_list(fetched),))
+            connection.execute(f"DELETE FROM wanted WHERE {among('url')}", (listed(fetched),))
 
     # the lease -------------------------------------------------------------------------------------------------
     def lease(self, holder: str, *, live: bool) -> Lease | str:
@@ -181,11 +189,11 @@ class SqliteStore(Store):
     # stories ---------------------------------------------------------------------------------------------------
     def resolve(self, keys: Iterable[str]) -> dict[str, str]:
         with self._reading() as connection:
-            return dict(connection.execute(f"SELECT key, id FROM aliases WHERE {_among('key')}", (_list(keys),)))
+            return dict(connection.execute(f"SELECT key, id FROM aliases WHERE {among('key')}", (listed(keys),)))
 
     def get(self, ids: Iterable[str]) -> dict[str, Story]:
         with self._reading() as connection:
-            found = connection.execute(f"SELECT {_STORY} FROM stories s WHERE {_among('s.id')}", (_list(ids),))
+            found = connection.execute(f"SELECT {_STORY} FROM stories s WHERE {among('s.id')}", (listed(ids),))
             return {row[0]: rows.unpack(row) for row in found}
 
     def ids(self, beginning: str, limit: int) -> list[str]:
@@ -195,21 +203,21 @@ class SqliteStore(Store):
             return [ident for (ident,) in connection.execute(sql, (first, first + _AFTER_ALL, max(0, limit)))]
 
     def heads(self, ids: Iterable[str]) -> dict[str, Head]:
-        sql = f"SELECT id, published, first_seen, cluster, lead, rewritten_from FROM stories WHERE {_among('id')}"
+        sql = f"SELECT id, published, first_seen, cluster, lead, rewritten_from FROM stories WHERE {among('id')}"
         with self._reading() as connection:
             return {
                 row[0]: Head(row[0], row[1], dates.instant(row[2]), row[3], bool(row[4]), row[5])
-                for row in connection.execute(sql, (_list(ids),))
+                for row in connection.execute(sql, (listed(ids),))
             }
 
     def texts(self, ids: Iterable[str]) -> dict[str, tuple[str | None, str]]:
         with self._reading() as connection:
-            found = connection.execute(f"SELECT id, title, text FROM stories WHERE {_among('id')}", (_list(ids),))
+            found = connection.execute(f"SELECT id, title, text FROM stories WHERE {among('id')}", (listed(ids),))
             return {ident: (title, text) for ident, title, text in found}
 
     def indexed(self, ids: Iterable[str]) -> dict[str, datetime]:
         with self._reading() as connection:
-            found = connection.execute(f"SELECT id, indexed FROM stories WHERE {_among('id')}", (_list(ids),))
+            found = connection.execute(f"SELECT id, indexed FROM stories WHERE {among('id')}", (listed(ids),))
             return {ident: dates.instant(indexed) for ident, indexed in found}
 
     def window(self, since: datetime, until: datetime) -> Iterator[Window]:
@@ -229,9 +237,9 @@ class SqliteStore(Store):
 
     def fingerprints(self, ids: Iterable[str]) -> dict[str, Fingerprint]:
         sql = f"""SELECT s.id, f.numbers, f.shingles FROM stories s
-                  JOIN fingerprints f ON f.instant = s.instant AND f.id = s.id WHERE {_among("s.id")}"""
+                  JOIN fingerprints f ON f.instant = s.instant AND f.id = s.id WHERE {among("s.id")}"""
         with self._reading() as connection:
-            found = connection.execute(sql, (_list(ids),))
+            found = connection.execute(sql, (listed(ids),))
             return {ident: rows.unpack_fingerprint(numbers, shingles) for ident, numbers, shingles in found}
 
     def links(self, ids: Iterable[str]) -> list[Link]:
@@ -242,15 +250,17 @@ class SqliteStore(Store):
         """As the port says; it refuses no story."""
         with self._writing() as connection:
             self._hold(connection, lease)
-            _write_stories(connection, slice_)
+            written = sqlite_file.next_write(connection)
+            _write_stories(connection, slice_, written)
             connection.executemany("INSERT OR REPLACE INTO aliases VALUES (?, ?)", slice_.aliases.items())
             connection.executemany("DELETE FROM links WHERE a = ? AND b = ?", map(sorted, slice_.unlinked))
             connection.executemany(
                 "INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?, ?, ?)", map(rows.pack_link, slice_.links)
             )
             connection.executemany(
-                "UPDATE stories SET cluster = ?1, lead = ?2 WHERE id = ?3 AND (cluster != ?1 OR lead != ?2)",
-                [(cluster, lead, ident) for ident, (cluster, lead) in slice_.clusters.items()],
+                """UPDATE stories SET cluster = ?1, lead = ?2, written = ?4
+                   WHERE id = ?3 AND (cluster != ?1 OR lead != ?2)""",
+                [(cluster, lead, ident, written) for ident, (cluster, lead) in slice_.clusters.items()],
             )
             connection.executemany(
                 "UPDATE stories SET rewritten_from = ?1 WHERE id = ?2 AND rewritten_from IS NOT ?1",
@@ -262,7 +272,7 @@ class SqliteStore(Store):
         return {}
 
     def bookings(self, files: Iterable[str] | None = None) -> dict[str, Booking]:
-        return self._bookings("1") if files is None else self._bookings(_among("file"), _list(files))
+        return self._bookings("1") if files is None else self._bookings(among("file"), listed(files))
 
     def bookings_of(self, run: str) -> dict[str, Booking]:
         return self._bookings("run = ?", rows.bound(run))
@@ -291,7 +301,7 @@ class SqliteStore(Store):
 
     def removed(self, ids: Iterable[str]) -> dict[str, str]:
         with self._reading() as connection:
-            return dict(connection.execute(f"SELECT id, month FROM removed WHERE {_among('id')}", (_list(ids),)))
+            return dict(connection.execute(f"SELECT id, month FROM removed WHERE {among('id')}", (listed(ids),)))
 
     def sweep(self, lease: Lease) -> None:
         """As the port says: the file's free pages take what is written next; it does not get smaller."""
@@ -314,29 +324,50 @@ class SqliteStore(Store):
         with sqlite_file.faults(self._path), sqlite_file.beside(self._path, successor._path, "new") as connection:
             self._hold(connection, lease)
             sqlite_file.take_over(connection, "new", kept=_KEPT)
+            sqlite_file.next_write(connection, after=connection.execute("SELECT max(written) FROM stories").get or 0)
+            sqlite_file.note_rebuilt(connection)
             sqlite_file.add(connection, "new", _CLOSED)
         sqlite_file.delete(successor._path)
 
     # readers ---------------------------------------------------------------------------------------------------
+    def stay_ready(self) -> None:
+        """As the port says: some 30 bytes a story, and two for each topic; nothing where that is more than 256 MB."""
+        from ingest.store.sqlite_columns import Memory  # here and below: who asks once needs no numpy
+
+        self._memory = Memory()
+
+    @contextmanager
+    def _asking(self) -> Iterator[BySql]:
+        """Who answers, out of one state of the store."""
+        with sqlite_file.faults(self._path):
+            connection = self._connection()
+            with sqlite_file.transaction(connection, "DEFERRED"):
+                asking = self._answering(connection)
+                with sqlite_file.bounded(connection):
+                    yield asking
+
+    def _answering(self, connection: apsw.Connection) -> BySql:
+        memory = self._memory
+        if memory is None:
+            return BySql(connection)
+        with memory.lock:
+            columns = memory.current(connection)
+        if columns is None:
+            return BySql(connection)
+        from ingest.store.sqlite_counting import ByColumns
+
+        return ByColumns(connection, memory, columns)
+
     def search(self, query: Query) -> Found:
         asked = typed.read(query.text)
-        where = _Where(query, asked)
-        limit = max(0, query.limit), max(0, query.offset)
-        with self._reading() as connection:
-            if query.folded:
-                best = _folded(connection, where, *limit)
-                counts = f"SELECT count(*), count(DISTINCT s.cluster) {where.matching}"
-                total, clusters = connection.execute(counts, where.values).get
-            else:
-                ranked = f"SELECT s.nr, {where.score} AS score {where.matching} ORDER BY {where.order} LIMIT ? OFFSET ?"
-                best, clusters = connection.execute(ranked, (*where.values, *limit)).fetchall(), None
-                total = connection.execute(f"SELECT count(*) {where.matching}", where.values).get
-            return Found(total, _hits(connection, best, asked), clusters)
+        with self._asking() as asking:
+            total, clusters, best = asking.search(query, asked)
+            return Found(total, _hits(self._connection(), best, asked), clusters)
 
     def export(self, query: Query) -> Iterator[Story]:
         """As the port says: the store as it is when the first story is taken. Close the iterator when leaving early;
         as long as it is open, the log of what is written meanwhile grows."""
-        where = _Where(query, typed.read(query.text))
+        where = Where(query, typed.read(query.text))
         with sqlite_file.faults(self._path):
             connection = sqlite_file.connect(self._path)
             try:
@@ -345,22 +376,12 @@ class SqliteStore(Store):
                 connection.close(True)
 
     def count(self, query: Query, by: str) -> dict[str, int]:
-        where = _Where(query, typed.read(query.text))
-        with self._reading() as connection:
-            if by in ("status", "rule"):
-                proofs, values = _proofs(query, leaving=by)
-                sql = _counting_proofs(by, proofs, where)
-                return dict(connection.execute(sql, (*values, *where.values)))
-            return dict(connection.execute(_counting(by, where, _day(connection, query.zone)), where.values))
+        with self._asking() as asking:
+            return asking.count(query, by)
 
     def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:
-        where = _Where(query, typed.read(query.text))
-        counted: dict[str, dict[str, int]] = {}
-        with self._reading() as connection:
-            by_day = _by_day(by, where, _day(connection, query.zone))
-            for name, day, stories in connection.execute(by_day, where.values):
-                counted.setdefault(name, {})[day] = stories
-        return counted
+        with self._asking() as asking:
+            return asking.days(query, by)
 
     def largest_clusters(self, limit: int) -> list[tuple[str, int]]:
         sql = """SELECT cluster, count(*) AS stories FROM stories GROUP BY cluster HAVING stories > 1
@@ -382,110 +403,8 @@ class SqliteStore(Store):
             }
 
 
-# asking ----------------------------------------------------------------------------------------------------------
-class _Where:
-    """A query as SQL over `stories s`.
-
-    `selecting` is a condition on s; `matching` is FROM and WHERE, with the full-text table joined where words are
-    asked for, so that `score` can rank (lowest first; without words there is none). `values` fit both.
-    """
-
-    def __init__(self, query: Query, asked: typed.Typed) -> None:
-        self._conditions: list[str] = []
-        self.values: tuple[Any, ...] = ()
-        required = " AND ".join(map(_matched, asked.required))
-        if required:
-            self.values += (required,)
-        if asked.hopeless:
-            self._add("0")
-        if asked.excluded:
-            excluded = " OR ".join(map(_matched, asked.excluded))
-            self._add("s.nr NOT IN (SELECT rowid FROM words WHERE words MATCH ?)", excluded)
-        self._filter(query)
-        rest = " AND ".join(self._conditions) or "1"
-        self.score = _RANK if required else "0.0"
-        self.order = _order(query.order, ranked=bool(required))
-        self.selecting = f"s.nr IN (SELECT rowid FROM words WHERE words MATCH ?) AND {rest}" if required else rest
-        self.everything = not required and rest == "1"
-        self.words_alone = bool(required) and rest == "1"
-        # Stories that are looked up one by one are read from the narrow index: of a word that 90,000 stories hold, five
-        # times as fast as from the table.
-        by_number = required or query.topics or query.statuses or query.rules
-        self.stories = "stories s INDEXED BY stories_by_number" if by_number else "stories s"
-        # CROSS: the words are looked up once, never again for each story of a filter
-        joined = (
-            f"words CROSS JOIN {self.stories} ON s.nr = words.rowid WHERE words MATCH ? AND"
-            if required
-            else f"{self.stories} WHERE"
-        )
-        self.matching = f"FROM {joined} {rest}"
-
-    def _filter(self, query: Query) -> None:
-        if query.weight not in _WEIGHTS:
-            raise ValueError(f"cannot weigh by {query.weight!r}")
-        if query.topics:
-            topics = f"SELECT nr FROM story_topics WHERE {_among('topic')} AND {_WEIGHTS[query.weight]}"
-            self._add(f"s.nr IN ({topics})", _list(query.topics))
-        if query.statuses or query.rules:
-            proofs, values = _proofs(query)
-            self._add(f"s.nr IN (SELECT p.nr FROM story_proofs p WHERE {proofs})", *values)
-        if query.sources:
-            self._add(_among("s.source"), _list(query.sources))
-        if query.languages:
-            self._add(_among("s.language"), _list(query.languages))
-        if query.since:
-            self._add("s.instant >= ?", rows.seconds(query.since))
-        if query.until:
-            self._add("s.instant < ?", rows.seconds(query.until))
-        if query.cluster is not None:
-            self._add("s.cluster = ?", rows.bound(query.cluster))
-        if query.leads_only:
-            self._add("s.lead")
-
-    def _add(self, condition: str, *values: Any) -> None:
-        self._conditions.append(condition)
-        self.values += values
-
-
-def _order(order: str, *, ranked: bool) -> str:
-    """Raises ValueError for an order that the port does not name."""
-    match order:
-        case "best":
-            return ("score, " if ranked else "") + "s.instant DESC, s.id"
-        case "newest":
-            return "s.instant DESC, s.id"
-        case "oldest":
-            return "s.instant, s.id"
-    raise ValueError(f"cannot order by {order!r}")
-
-
-def _proofs(query: Query, *, leaving: str = "") -> tuple[str, tuple[Any, ...]]:
-    """Which of the proofs p count: of the topics, statuses and rules asked for, all but the one left aside."""
-    asked = {"topic": query.topics, "status": query.statuses, "rule": query.rules}
-    told = {name: _list(values) for name, values in asked.items() if values and name != leaving}
-    return " AND ".join(["1", *(_among(f"p.{name}") for name in told)]), tuple(told.values())
-
-
-def _folded(connection: apsw.Connection, where: _Where, limit: int, offset: int) -> list[tuple[Any, ...]]:
-    """The first hit of each cluster. Taken one by one in their order until there are enough: the first pages cost
-    little."""
-    found = connection.execute(
-        f"SELECT s.nr, {where.score} AS score, s.cluster {where.matching} ORDER BY {where.order}", where.values
-    )
-    seen: set[str] = set()
-    best = []
-    for nr, score, cluster in found if limit else ():
-        if cluster in seen:
-            continue
-        seen.add(cluster)
-        if len(seen) > offset:
-            best.append((nr, score))
-        if len(best) == limit:
-            break
-    return best
-
-
-def _streamed(connection: apsw.Connection, where: _Where) -> Iterator[Story]:
+# reading ---------------------------------------------------------------------------------------------------------
+def _streamed(connection: apsw.Connection, where: Where) -> Iterator[Story]:
     """Stories by id. Only their numbers are sorted where no index gives the order: texts would fill the memory."""
     with sqlite_file.transaction(connection, "DEFERRED"):
         for number in connection.execute(
@@ -495,23 +414,15 @@ def _streamed(connection: apsw.Connection, where: _Where) -> Iterator[Story]:
                 yield rows.unpack(row)
 
 
-def _matched(clause: typed.Clause) -> str:
-    """A clause in FTS5's language."""
-    phrase = '"' + " ".join(clause.terms).replace('"', '""') + '"'
-    if clause.title:
-        return f"(title : {phrase}{' *' if clause.prefix else ''})"
-    return f"({phrase} *)" if clause.prefix else f"({{title text}} : {phrase})"
-
-
 def _hits(connection: apsw.Connection, best: Sequence[tuple[Any, ...]], asked: typed.Typed) -> list[Hit]:
     numbers = orjson.dumps([nr for nr, _ in best]).decode()
     found = {
         nr: row
-        for nr, *row in connection.execute(f"SELECT nr, {_STORY} FROM stories s WHERE {_among('s.nr')}", (numbers,))
+        for nr, *row in connection.execute(f"SELECT nr, {_STORY} FROM stories s WHERE {among('s.nr')}", (numbers,))
     }
     stories = [(rows.unpack(found[nr]), score) for nr, score in best]
-    clusters = _list({story.cluster for story, _ in stories})
-    sql = f"SELECT cluster, count(*), count(DISTINCT source) FROM stories WHERE {_among('cluster')} GROUP BY cluster"
+    clusters = listed({story.cluster for story, _ in stories})
+    sql = f"SELECT cluster, count(*), count(DISTINCT source) FROM stories WHERE {among('cluster')} GROUP BY cluster"
     sizes = {cluster: size for cluster, *size in connection.execute(sql, (clusters,))}
     return [_hit(story, score, sizes[story.cluster], asked) for story, score in stories]
 
@@ -522,86 +433,13 @@ def _hit(story: Story, score: float | None, sizes: Sequence[int], asked: typed.T
     return Hit(story, -score if score else 0.0, shown.text, shown.marks, stories - 1, outlets)
 
 
-def _day(connection: apsw.Connection, zone: str) -> str:
-    """The day of a story in a time zone, as SQL; the zone's offsets while there are stories stand in it."""
-    if zone == "UTC":
-        return "date(s.instant, 'unixepoch')"
-    first, last = connection.execute(
-        "SELECT (SELECT min(instant) FROM stories), (SELECT max(instant) FROM stories)"
-    ).get
-    (_, earliest), *later = time_zones.offsets(zone, first or 0, last or 0)
-    cases = " ".join(f"WHEN s.instant >= {start} THEN {offset}" for start, offset in reversed(later))
-    ahead = f"CASE {cases} ELSE {earliest} END" if cases else str(earliest)
-    return f"date(s.instant + {ahead}, 'unixepoch')"
-
-
-def _counting(by: str, where: _Where, day: str) -> str:
-    """The SQL that counts by something; `day` as `_day` gives it. Raises ValueError for what the port does not name."""
-    stories = f"{where.stories} WHERE {where.selecting}"
-    if by == "day":
-        return (
-            f"SELECT CASE WHEN s.dated THEN {day} ELSE '' END AS day, count(*) FROM {stories} GROUP BY day ORDER BY day"
-        )
-    most = "GROUP BY name ORDER BY stories DESC, name"
-    if by in ("source", "language"):
-        return f"SELECT coalesce(s.{by}, '') AS name, count(*) AS stories FROM {stories} {most}"
-    if by in ("topic", "main_topic"):
-        which = "t.main" if by == "main_topic" else "1"
-        by_words = "words CROSS JOIN story_topics t ON t.nr = words.rowid WHERE words MATCH ?"
-        topics = f"{by_words if where.words_alone else _topics(where)} AND {which}"
-        return f"SELECT t.topic AS name, count(*) AS stories FROM {topics} {most}"
-    raise ValueError(f"cannot count by {by!r}")
-
-
-def _topics(where: _Where) -> str:
-    """Topics t of the stories."""
-    if where.everything:
-        return "story_topics t WHERE 1"
-    return f"{where.stories} JOIN story_topics t ON t.nr = s.nr WHERE {where.selecting}"
-
-
-def _counting_proofs(by: str, which: str, where: _Where) -> str:
-    """Stories by the statuses or the rules of their evidence."""
-    if where.words_alone:
-        joined = f"words CROSS JOIN story_proofs p ON p.nr = words.rowid AND {which} WHERE words MATCH ?"
-    else:
-        joined = f"{where.stories} JOIN story_proofs p ON p.nr = s.nr AND {which} WHERE {where.selecting}"
-    proofs = "story_proofs p WHERE 1" if where.everything else joined
-    counted = f"SELECT p.{by} AS name, count(DISTINCT p.nr) AS stories FROM {proofs}"
-    return f"{counted} GROUP BY name ORDER BY stories DESC, name"
-
-
-def _by_day(by: str, where: _Where, day: str) -> str:
-    """Stories by a name and their day. Raises ValueError for what the port does not name."""
-    match by:
-        case "topic" if where.everything:
-            name = "t.topic"
-            source = "story_topics t CROSS JOIN stories s INDEXED BY stories_by_number ON s.nr = t.nr WHERE s.dated"
-        case "topic":
-            name, source = "t.topic", f"{_topics(where)} AND s.dated"
-        case "source":
-            name, source = "coalesce(s.source, '')", f"{where.stories} WHERE {where.selecting} AND s.dated"
-        case _:
-            raise ValueError(f"cannot count days by {by!r}")
-    return f"SELECT {name} AS name, {day} AS day, count(*) FROM {source} GROUP BY name, day ORDER BY name, day"
-
-
-def _among(column: str) -> str:
-    return f"{column} IN (SELECT value FROM json_each(?))"
-
-
-def _list(values: Iterable[str]) -> str:
-    """Any number of values as one bound value, for `_among`; json escapes what UTF-8 cannot hold."""
-    return json.dumps(list(values))
-
-
 # writing ---------------------------------------------------------------------------------------------------------
-def _write_stories(connection: apsw.Connection, slice_: Slice) -> None:
+def _write_stories(connection: apsw.Connection, slice_: Slice, written: int) -> None:
     changed = {story.id: story for story in slice_.stories}
     stories = {**{story.id: story for story in slice_.touched}, **changed}
     known = _known(connection, list(stories))
     numbers = _numbers(connection, stories, known)
-    packed = ((numbers[ident], *rows.pack(story)) for ident, story in stories.items())
+    packed = ((numbers[ident], *rows.pack(story), written) for ident, story in stories.items())
     connection.executemany(_UPSERT, packed)
     fresh = [story for ident, story in stories.items() if ident not in known]
     again = [story for ident, story in changed.items() if ident in known]
@@ -623,8 +461,8 @@ def _texts(story: Story) -> tuple[str | None, str]:
 
 def _known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[int, str | None, str, int]]:
     """Which of these stories are there: id → (nr, title, text, instant)."""
-    sql = f"SELECT id, nr, title, text, instant FROM stories WHERE {_among('id')}"
-    return {ident: (nr, title, text, at) for ident, nr, title, text, at in connection.execute(sql, (_list(ids),))}
+    sql = f"SELECT id, nr, title, text, instant FROM stories WHERE {among('id')}"
+    return {ident: (nr, title, text, at) for ident, nr, title, text, at in connection.execute(sql, (listed(ids),))}
 
 
 def _write_words(
@@ -695,6 +533,8 @@ def _write_fingerprints(
 
 def _remove(connection: apsw.Connection, removed: Mapping[str, str]) -> None:
     known = _known(connection, list(removed))
+    if known:
+        sqlite_file.note_rebuilt(connection)
     numbers = [(nr,) for nr, _, _, _ in known.values()]
     connection.executemany("DELETE FROM words WHERE rowid = ?", numbers)
     places = [(instant, ident) for ident, (_, _, _, instant) in known.items()]
@@ -720,11 +560,10 @@ def _write_booking(connection: apsw.Connection, booking: Booking) -> None:
     )
 
 
-# reading ---------------------------------------------------------------------------------------------------------
 def _links(connection: apsw.Connection, ids: Sequence[str]) -> list[Link]:
-    sql = f"SELECT * FROM links WHERE {_among('a')} UNION SELECT * FROM links WHERE {_among('b')} ORDER BY 1, 2"
-    listed = _list(ids)
-    return [rows.unpack_link(row) for row in connection.execute(sql, (listed, listed))]
+    sql = f"SELECT * FROM links WHERE {among('a')} UNION SELECT * FROM links WHERE {among('b')} ORDER BY 1, 2"
+    among_these = listed(ids)
+    return [rows.unpack_link(row) for row in connection.execute(sql, (among_these, among_these))]
 
 
 def _booking(row: Sequence[Any]) -> Booking:

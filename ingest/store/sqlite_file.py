@@ -15,7 +15,7 @@ import apsw
 from ingest.errors import StoreGone
 from ingest.store import patience
 
-SCHEMA = 5
+SCHEMA = 6
 # Says that a file is ours ("stry"), so that another program's database is not filled with our tables.
 APPLICATION = 0x73747279
 # A writer waits this long for another one's transaction; a slice takes about a second.
@@ -44,10 +44,10 @@ CREATE TABLE stories (
     title TEXT,
     text TEXT NOT NULL,
     doc TEXT NOT NULL,             -- JSON: the rest
-    versions BLOB                  -- older texts: JSON, compressed by zstd
+    versions BLOB,                 -- older texts: JSON, compressed by zstd
+    written INTEGER NOT NULL DEFAULT 0  -- which write changed it last, but for its texts' origin
 );
 CREATE INDEX stories_by_instant ON stories (instant, id, dated, lead, cluster, source, language);
-CREATE INDEX stories_by_cluster ON stories (cluster);
 CREATE TABLE story_topics (
     topic TEXT NOT NULL,
     nr INTEGER NOT NULL REFERENCES stories,
@@ -71,6 +71,15 @@ _NARROW = """
 CREATE INDEX stories_by_number ON stories (nr, instant, id, dated, lead, cluster, source, language);
 DROP INDEX IF EXISTS topics_of_story;
 CREATE INDEX topics_of_story ON story_topics (nr, topic, main);
+"""
+# For readers who keep what they count by (sqlite_columns.py): `written` grows with every write, `rebuilt` with those
+# after which everything has to be read again. And what pages ask of clusters and runs, without a look at rows.
+_WRITES = """
+INSERT INTO meta VALUES ('written', 0), ('rebuilt', 0);
+CREATE INDEX stories_by_write ON stories (written);
+DROP INDEX IF EXISTS stories_by_cluster;
+CREATE INDEX stories_by_cluster ON stories (cluster, source);
+CREATE INDEX bookings_by_run ON bookings (run, file);
 """
 _TABLES += _PROOFS + _NARROW
 _TABLES += """
@@ -119,6 +128,7 @@ CREATE TABLE lease (
 INSERT INTO lease VALUES (1, NULL, 0, 0);
 CREATE TABLE waiting (holder TEXT PRIMARY KEY, asked REAL NOT NULL) WITHOUT ROWID;
 """
+_TABLES += _WRITES
 _CLOSED = """
 CREATE TABLE closed_months (month TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE removed (id TEXT PRIMARY KEY, month TEXT NOT NULL REFERENCES closed_months) WITHOUT ROWID;
@@ -147,12 +157,18 @@ def _order_fingerprints(connection: apsw.Connection) -> None:
     """)
 
 
+def _number_writes(connection: apsw.Connection) -> None:
+    connection.execute("ALTER TABLE stories ADD COLUMN written INTEGER NOT NULL DEFAULT 0")
+    connection.execute(_WRITES)
+
+
 # Version → what turns its tables into those of the next one, inside a transaction.
 MIGRATIONS: dict[int, Callable[[apsw.Connection], object]] = {
     1: _add_proofs,
     2: lambda connection: connection.execute(_CLOSED),
     3: lambda connection: connection.execute(_NARROW),
     4: _order_fingerprints,
+    5: _number_writes,
 }
 
 
@@ -188,15 +204,16 @@ def _said(error: apsw.Error) -> tuple[str, str]:
     return f"the database refused ({type(error).__name__}: {error}).", "Run this again; if it stays, report it."
 
 
-def connect(path: Path) -> apsw.Connection:
-    """A connection to a store that is there (`prepare`). Raises apsw's errors."""
+def connect(path: Path, *, cache: int = 64 << 20) -> apsw.Connection:
+    """A connection to a store that is there (`prepare`), with so many bytes for pages of the file. Raises apsw's
+    errors."""
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
     connection.pragma("foreign_keys", True)
     # FULL syncs the log at each commit: what was acknowledged survives a power cut, not only a kill. It costs one
     # sync for a slice of hundreds of stories.
     connection.pragma("synchronous", "FULL")
-    connection.pragma("cache_size", -65536)
+    connection.pragma("cache_size", -(cache >> 10))
     return connection
 
 
@@ -298,6 +315,17 @@ def transaction(connection: apsw.Connection, kind: str = "IMMEDIATE") -> Iterato
     finally:
         if connection.in_transaction:  # a full disk rolls back by itself
             connection.execute("ROLLBACK")
+
+
+def next_write(connection: apsw.Connection, *, after: int = 0) -> int:
+    """The number of the write that is going on: greater than any before it, and than `after`."""
+    sql = "UPDATE meta SET value = max(value, ?) + 1 WHERE key = 'written' RETURNING value"
+    return int(connection.execute(sql, (after,)).get)
+
+
+def note_rebuilt(connection: apsw.Connection) -> None:
+    """What readers kept is no beginning of what is there now."""
+    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'rebuilt'")
 
 
 # two files at once -----------------------------------------------------------------------------------------------

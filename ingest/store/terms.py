@@ -58,13 +58,11 @@ class Word(NamedTuple):
 
 def words(text: str) -> Iterator[Word]:
     """The words of a text, in order. `forms` are its terms before they were stemmed."""
-    terms = _terms()
-    # its annotation forgets the offsets
-    spans = cast(Iterator[tuple[int, int, str]], apsw.unicode.word_iter_with_offsets(text))
-    for start, end, word in spans:
-        stems, forms = terms[word]
-        if stems:
-            yield Word(start, end, tuple(stems.split(" ")), tuple(forms.split(" ")))
+    pieces, at = _placed(), 0
+    for piece in text.replace("\n", " ").split(" "):
+        for start, end, stems, forms in pieces[piece]:
+            yield Word(at + start, at + end, stems, forms)
+        at += len(piece) + 1
 
 
 def indexed(text: str) -> tuple[str, set[str]]:
@@ -141,6 +139,31 @@ class _Pieces(dict[str, tuple[str, tuple[str, ...]]]):
 @cache
 def _pieces() -> _Pieces:
     return _Pieces()
+
+
+class _Placed(dict[str, tuple[Word, ...]]):
+    """What stands between two blanks → its words, where they stand in it."""
+
+    def __missing__(self, piece: str) -> tuple[Word, ...]:
+        terms = _terms()
+        # its annotation forgets the offsets
+        spans = cast(Iterator[tuple[int, int, str]], apsw.unicode.word_iter_with_offsets(piece))
+        told = ((start, end, *terms[word]) for start, end, word in spans)
+        found = tuple(
+            Word(start, end, tuple(stems.split(" ")), tuple(forms.split(" ")))
+            for start, end, stems, forms in told
+            if stems
+        )
+        if len(piece) <= _LONGEST_PIECE:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[piece] = found
+        return found
+
+
+@cache
+def _placed() -> _Placed:
+    return _Placed()
 
 
 # SQLite's own Porter stemmer, word by word; a connection is used by one thread at a time.

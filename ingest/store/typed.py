@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from ingest.store.terms import Word, words
 
@@ -109,8 +110,10 @@ def _clause(match: re.Match[str]) -> Clause | None:
 
 def snippet(text: str, clauses: Iterable[Clause]) -> Snippet:
     """The part of a text where most of the clauses stand, or its beginning."""
-    found = list(words(text[:_MARKED]))
-    matches = _matches(found, tuple(clauses))
+    asked = tuple(clauses)
+    # without a word to look for, the beginning is shown: no snippet needs more words than it has characters
+    found = list(words(text[:_MARKED]) if asked else islice(words(text[:_MARKED]), SNIPPET_CHARS + SNIPPET_WORDS))
+    matches = _matches(found, asked)
     first, last = _window(found, matches)
     return _cut(text, found, first, last, matches)
 

@@ -50,11 +50,12 @@ class Window:
             if self._pipe is None or time.monotonic() - self._asked > ASKED_AGAIN:
                 settings = self._load()
                 if self._pipe is None or settings != self._pipe.settings:
-                    self._pipe = Pipe(settings)  # the old one may be in use: it closes when its last reader is done
+                    pipe = Pipe(settings)
+                    _ = pipe.landing  # opened here, so that two threads do not open two
+                    pipe.store.stay_ready()
+                    self._pipe = pipe  # the old one may be in use: it closes when its last reader is done
                 self._asked = time.monotonic()
-            pipe = self._pipe
-            _ = pipe.landing, pipe.store  # opened here, so that two threads do not open two
-        return pipe
+            return self._pipe
 
     @property
     def settings(self) -> Settings:
