@@ -296,7 +296,9 @@ class Cleaned:
     language: str | None = None
     canonical_url: str | None = None
     site: str | None = None
-    wall: str | None = None  # what stands there instead of a story: "error-page", "robot-check", "consent-wall"
+    wall: str | None = None  # what stands there instead: "error-page", "robot-check", "consent-wall", "no-story"
+    page_kind: str | None = None  # of a page: "article", "live_blog", "gallery", "index"
+    partial: bool = False  # the beginning of a story whose rest must be paid for
 
 
 class Status(StrEnum):
@@ -433,6 +435,8 @@ class Content:
     digest: str
     cleaner: str  # version of the code that cleaned it
     rules_version: str
+    page_kind: str | None = None  # as `Cleaned` has them, of what its page gave
+    partial: bool = False
 
     def instant(self) -> datetime:
         """When it is placed for comparing with others: published, else first seen."""
@@ -459,8 +463,10 @@ class Content:
 
         Raises KeyError, TypeError or ValueError where the record is none.
         """
-        plain = {name: record[name] for name in cls.__slots__ if name != "tags"}
+        plain = {name: record[name] for name in cls.__slots__ if name not in ("tags", "page_kind", "partial")}
         plain.update(
+            page_kind=record.get("page_kind"),  # older releases wrote neither
+            partial=record.get("partial", False),
             keys=tuple(record["keys"]),
             authors=tuple(record["authors"]),
             first_seen=dates.instant(record["first_seen"]),
@@ -557,6 +563,8 @@ STORY_FIELDS = (
     "revision",
     "rules_version",
     "text_from",
+    "page_kind",
+    "partial",
 )
 _OF_THE_STORY = frozenset({"id", "published", "published_from", "cluster", "lead", "rewritten_from", "revision"})
 

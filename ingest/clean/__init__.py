@@ -17,7 +17,7 @@ from difflib import SequenceMatcher
 
 from ingest import sites, words
 from ingest.clean import body as bodies
-from ingest.clean import fragments, languages, markup, metadata, statements, walls
+from ingest.clean import fragments, kinds, languages, markup, metadata, statements, walls
 from ingest.models import Cleaned
 
 TEXT_LENGTH = 1_000_000  # code points of a story's text; a novel has as many
@@ -41,8 +41,9 @@ def explain(
 ) -> tuple[Cleaned, bodies.Story]:
     """What `page` gives, and how its text was found: the page's blocks, each with the reason why it was kept or not."""
     parsed = markup.parse(words.mended(markup.decode(body, charset)))
-    found = metadata.read(statements.read(parsed), url=url, captured=captured, rule=rule)
-    story = bodies.story(parsed, data=found.body, descriptions=found.standfirst, rule=rule)
+    stated = statements.read(parsed)
+    found = metadata.read(stated, url=url, captured=captured, rule=rule)
+    story = bodies.story(parsed, data=found.body, descriptions=found.standfirst, kind=found.kind, rule=rule)
     text = _text(story.paragraphs)
     cleaned = Cleaned(
         text=without_title(text, found.title),
@@ -53,7 +54,9 @@ def explain(
         language=language(text or found.title or "", found.languages),
         canonical_url=found.canonical_url,
         site=found.site,
-        wall=walls.kind(found.title, text),
+        wall=walls.kind(found.title, text) or kinds.no_story(stated, url, kind=story.kind, text=text),
+        page_kind=story.kind,
+        partial=kinds.is_partial(stated, text, (block.text for block in story.blocks if not block.kept)),
     )
     return cleaned, story
 

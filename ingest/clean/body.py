@@ -5,7 +5,7 @@ from __future__ import annotations
 import html as entities
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ import trafilatura
 
 from ingest import sites, words
 from ingest.clean import blocks as reading
-from ingest.clean import cards, container, fragments, markup
+from ingest.clean import cards, container, entries, fragments, kinds, markup, script_state
 from ingest.clean.blocks import HEADINGS, Block, Element
 from ingest.clean.container import DENSITY, ends, is_dense, width
 from ingest.clean.furniture import ONWARD, OWN, SIGNATURE, STANDFIRST, reserves_rights
@@ -29,20 +29,26 @@ _TEXT = frozenset(("p", "li", "dd", "dt", "blockquote", "pre", "td", "th"))
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The paragraphs of a story. `by` is what found them: "blocks", "site rule", "trafilatura", "data" or, for a page
-    that is nested too deeply for a tree, "paragraphs"; `blocks` are those of the page with the reason for which each
-    was kept or dropped."""
+    """The paragraphs of a story. `by` is what found them: "blocks", "site rule", "trafilatura", "data", "script" or,
+    for a page that is nested too deeply for a tree, "paragraphs"; `blocks` are those of the page with the reason for
+    which each was kept or dropped. `kind` is one of `kinds`, as the page's build shows it."""
 
     paragraphs: list[str]
     by: str = "blocks"
     blocks: tuple[Block, ...] = ()
+    kind: str = kinds.ARTICLE
 
 
 def story(
-    page: markup.Page, *, data: str | None, descriptions: Sequence[str] = (), rule: sites.Site | None = None
+    page: markup.Page,
+    *,
+    data: Sequence[str],
+    descriptions: Sequence[str] = (),
+    kind: str | None = None,
+    rule: sites.Site | None = None,
 ) -> Story:
-    """The story of a page. `data` is its text as the page's data states it, `descriptions` what the page says of it in
-    a sentence, `rule` that of its site."""
+    """The story of a page. `data` is its text, in one piece or several, as the page's data states it, `descriptions`
+    what the page says of it in a sentence, `kind` what kind of page it says that it is, `rule` that of its site."""
     if not page.whole:
         return Story(fragments.of_soup(page.text()), "paragraphs")
     found = Story([])
@@ -51,14 +57,17 @@ def story(
     if body is not None:
         elements, blocks = reading.read(body, marks)
         if _choose_by_rule(elements, blocks):
-            return Story(_paragraphs(elements, blocks), "site rule", tuple(blocks))
-        _choose(elements, [block for block in blocks if block.why != sites.DROP], descriptions)
-        found = Story(_paragraphs(elements, blocks), "blocks", tuple(blocks))
+            return Story(_paragraphs(elements, blocks), "site rule", tuple(blocks), kind or kinds.ARTICLE)
+        kind = _choose(elements, [block for block in blocks if block.why != sites.DROP], descriptions, kind)
+        found = Story(_paragraphs(elements, blocks), "blocks", tuple(blocks), kind)
     if _width(found.paragraphs) >= _LITTLE:
         return found
-    others = [Story(_of_data(data or ""), "data", found.blocks)]
-    if len(page.source) <= _LONGEST and not marks:  # trafilatura knows nothing of what a rule drops
-        others.append(Story(_extracted(page), "trafilatura", found.blocks))
+    others = [replace(found, paragraphs=_of_data(data), by="data")]
+    if not marks:  # scripts and trafilatura know nothing of what a rule drops
+        if _width(others[0].paragraphs) < _LITTLE:
+            others.append(replace(found, paragraphs=_of_data(script_state.paragraphs(page)), by="script"))
+        if len(page.source) <= _LONGEST:
+            others.append(replace(found, paragraphs=_extracted(page), by="trafilatura"))
     best = max(others, key=lambda other: _width(other.paragraphs))
     return best if _width(best.paragraphs) > _BETTER * _width(found.paragraphs) else found
 
@@ -93,8 +102,9 @@ def _extracted(page: markup.Page) -> list[str]:
     return [line for line in (" ".join(line.split()) for line in (text or "").split("\n")) if line]
 
 
-def _of_data(data: str) -> list[str]:
-    return fragments.of_fragment(entities.unescape(data) if "&lt;" in data else data)
+def _of_data(data: Sequence[str]) -> list[str]:
+    whole = (entities.unescape(piece) if "&lt;" in piece else piece for piece in data)
+    return [paragraph for piece in whole for paragraph in fragments.of_fragment(piece)]
 
 
 # ---- choosing
@@ -110,10 +120,10 @@ def _choose_by_rule(elements: list[Element], blocks: list[Block]) -> bool:
     return any(block.kept for block in blocks)
 
 
-def _choose(elements: list[Element], blocks: list[Block], descriptions: Sequence[str]) -> None:
-    """Mark the blocks that are the story."""
+def _choose(elements: list[Element], blocks: list[Block], descriptions: Sequence[str], kind: str | None) -> str:
+    """Mark the blocks that are the story; what kind of page this is, by what it says (`kind`) and how it is built."""
     if not blocks:
-        return
+        return kind or kinds.ARTICLE
     prose = container.weigh(elements, blocks)
     core = container.find(elements, blocks)
     inside = [False] * len(elements)
@@ -125,14 +135,27 @@ def _choose(elements: list[Element], blocks: list[Block], descriptions: Sequence
         why = _against(block, elements[block.element])
         block.kept, block.why = why is None, why or "in the story's element"
     _drop_lists_of_links(elements, chosen)
-    for block in cards.of_other_stories(elements, chosen, core):
-        _drop(block, "teaser of another story")
+    teasers, are_most = cards.of_other_stories(elements, chosen, core)
+    for block in teasers:
+        if not are_most:
+            _drop(block, "teaser of another story")
     _drop_what_follows(chosen)
     if prose:
         _drop_signatures(chosen)
         _trim(chosen)
     _drop_headings_of_nothing(chosen)
+    if kind == kinds.LIVE_BLOG or (kind is None and entries.are_live(elements, chosen)):
+        kind = kinds.LIVE_BLOG
+        entries.keep_times(chosen)
+    elif kind != kinds.INDEX and entries.keep_captions(chosen, stated=kind == kinds.GALLERY):
+        kind = kinds.GALLERY
+    elif prose > _LONG_FOR_A_LIST:  # its data is about a list or pictures beside the story
+        kind = None
     _add_standfirst(elements, blocks[:first], chosen, descriptions)
+    return kind or (kinds.INDEX if are_most else kinds.ARTICLE)
+
+
+_LONG_FOR_A_LIST = 2_000.0  # of prose that is in no teasers
 
 
 def _against(block: Block, element: Element) -> str | None:

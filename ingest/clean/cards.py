@@ -15,9 +15,9 @@ _NO_CARDS = frozenset(("p", "li", "h2", "h3", "h4", "td", "th"))
 _DIGITS = re.compile(r"\d+")
 
 
-def of_other_stories(elements: list[Element], blocks: Sequence[Block], core: int) -> list[Block]:
+def of_other_stories(elements: list[Element], blocks: Sequence[Block], core: int) -> tuple[list[Block], bool]:
     """The kept blocks that stand in cards: in elements of one parent and one name, nearly all with a title in a link
-    and all with no more than a line or two beside it. None where they are most of what is kept: such a page is a list.
+    and all with no more than a line or two beside it; and whether they are most of what is kept: such a page is a list.
 
     `core` is the index of the element that holds the story.
     """
@@ -30,11 +30,11 @@ def of_other_stories(elements: list[Element], blocks: Sequence[Block], core: int
             if is_title:
                 titles[index] = titles.get(index, 0) + 1
     if len(titles) < _FEWEST:
-        return []
+        return [], False
     cards = _cards(elements, titles, lengths)
     found = [block for block in blocks if block.kept and not cards.isdisjoint(_around(elements, block.element, core))]
     kept = sum(block.weight for block in blocks if block.kept)
-    return found if sum(block.weight for block in found) < 0.6 * kept else []
+    return found, bool(found) and sum(block.weight for block in found) >= 0.6 * kept
 
 
 def _cards(elements: list[Element], titles: dict[int, int], lengths: dict[int, int]) -> set[int]:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from ingest import addresses, dates, sites
-from ingest.clean import bylines, dating, statements
+from ingest.clean import bylines, dating, kinds, statements
 from ingest.clean.markup import shown
 from ingest.clean.statements import NAME_LENGTH, TITLE_LENGTH, Statements, folded, strings, tidy
 
@@ -22,7 +23,8 @@ __all__ = ["TITLE_LENGTH", "Metadata", "read"]
 @dataclass(frozen=True, slots=True)
 class Metadata:
     """What the page says; None or empty where it says nothing. `languages` are its statements, the best one first;
-    `body` is the text of the story where the page carries it as data, `standfirst` what it says in a sentence."""
+    `body` is the text of the story where the page carries it as data, in one piece or in a live blog's entries,
+    `standfirst` what it says in a sentence, `kind` what kind of page it is (`kinds`)."""
 
     title: str | None = None
     published: str | None = None
@@ -31,8 +33,9 @@ class Metadata:
     languages: tuple[str, ...] = ()
     canonical_url: str | None = None
     site: str | None = None
-    body: str | None = None
+    body: tuple[str, ...] = ()
     standfirst: tuple[str, ...] = ()
+    kind: str | None = None
 
 
 def read(found: Statements, *, url: str | None, captured: datetime, rule: sites.Site | None = None) -> Metadata:
@@ -43,7 +46,6 @@ def read(found: Statements, *, url: str | None, captured: datetime, rule: sites.
     stated = {name: _by_rule(found, rule, name) for name in ("title", "date", "author")} if rule else {}
     if ruled := next((date for text in stated.get("date", ()) if (date := dates.read(text, captured=captured))), None):
         published, published_from = ruled, "page: site rule"
-    bodies = strings(found.story.get("articleBody"))
     return Metadata(
         title=next(filter(None, map(tidy, stated.get("title", ()))), None) or _title(found, outlet),
         published=published,
@@ -52,12 +54,24 @@ def read(found: Statements, *, url: str | None, captured: datetime, rule: sites.
         languages=tuple(_languages(found)),
         canonical_url=_canonical(found, url),
         site=site,
-        body=bodies[0] if bodies else None,
+        body=tuple(strings(found.story.get("articleBody"))[:1]) or tuple(_entries(found.story.get("liveBlogUpdate"))),
         standfirst=tuple(
             tidy(text)
             for text in (*strings(found.story.get("description")), *found.named("og:description", "description"))
         ),
+        kind=kinds.stated(found),
     )
+
+
+def _entries(updates: Any) -> Iterator[str]:
+    """The entries of a live blog: of each its time, its heading and its text."""
+    for update in updates[:_MOST_ENTRIES] if isinstance(updates, list) else ():
+        if isinstance(update, dict):
+            for name in ("datePublished", "headline", "articleBody"):
+                yield from strings(update.get(name))[:1]
+
+
+_MOST_ENTRIES = 1_000
 
 
 def _by_rule(found: Statements, rule: sites.Site, name: str) -> list[str]:

@@ -82,7 +82,7 @@ def show(found: Cleaned, story: Explained) -> None:
     """The same for people."""
     for name, value in asdict(found).items():
         if name != "text" and value:
-            told = ", ".join(value) if isinstance(value, tuple) else value
+            told = ", ".join(value) if isinstance(value, tuple) else "yes" if value is True else value
             click.echo(f"{name:15} {showing.plain(told)}")
     click.echo(f"{'text':15} {len(found.text)} characters, found by {story.by}\n")
     for block in story.blocks:

@@ -309,8 +309,9 @@ def _fields(record: Mapping[str, Any], console: Console) -> None:
     _field(console, "published", wording.when(record["published"]) if record["published"] else "no date that is sure")
     for name in ("first_seen", "indexed"):
         _field(console, name, wording.when(record[name]))
-    for name in ("published_from", "text_from", "revision", "rules_version", "rewritten_from"):
+    for name in ("published_from", "text_from", "page_kind", "revision", "rules_version", "rewritten_from"):
         _field(console, name, record[name])
+    _field(console, "partial", "the beginning alone; the rest must be paid for" if record["partial"] else None)
 
 
 def _field(console: Console, name: str, value: object) -> None:

@@ -169,6 +169,8 @@ class Reader:
             digest=_hash(title or "", text),
             cleaner=sites.cleaner(rule),
             rules_version=self.rules.version,
+            page_kind=cleaned.page_kind if text_from is TextFrom.PAGE else None,
+            partial=cleaned.partial and text_from is TextFrom.PAGE,
         )
 
 
