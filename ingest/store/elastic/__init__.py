@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -187,8 +188,8 @@ class ElasticStore(Store):
                 self._wire.gone(f"it is being migrated ({taken}).", "Run the same thing again when that is done.")
             return taken
         lease, before = taken
-        if before["pending"]:
-            self._finish(json.loads(before["pending"]), lease)
+        if before["pending"] or before["holder"]:
+            self._finish(json.loads(before["pending"] or "[]"), lease)
         return lease
 
     def renew(self, lease: Lease) -> None:
@@ -205,11 +206,11 @@ class ElasticStore(Store):
         """Carry out what a publisher that is gone had written down."""
         self._unfinished[lease.token] = pieces
         try:
-            if (listed := self._journal.read(pieces)) is not None:
+            if pieces and (listed := self._journal.read(pieces)) is not None:
                 every = [*map(self._layout.months, MONTHLY), self._layout.small("links")]
                 self._writer.refresh(every)
                 self._writer.write(listed, lambda: self._leases.hold(lease))
-                self._journal.forget(pieces)
+            self._journal.sweep()
             del self._unfinished[lease.token]
         except SitrepError:
             self.release(lease)
@@ -294,23 +295,24 @@ class ElasticStore(Store):
         it, or, where LeaseLost is raised before anything was written, nothing."""
         self._connection()
         listed = writing.changes(slice_)
-        pieces = self._journal.keep(listed)
         begun = False
 
         def hold() -> None:
             nonlocal begun
-            self._leases.hold(lease, **({} if begun else {"pending": json.dumps(pieces)}))
+            self._leases.hold(lease, **({} if begun else {"pending": json.dumps(kept.result())}))
             if not begun:
-                self._unfinished[lease.token] = pieces
+                self._unfinished[lease.token] = kept.result()
             begun = True
 
-        try:
-            refused = self._writer.write(listed, hold)
-        except LeaseLost:
-            if not begun:
-                self._journal.forget(pieces)
-            raise
-        done = [*self._superseded.pop(lease.token, ()), *pieces]
+        with ThreadPoolExecutor(1) as journal:  # the writer looks where things stand meanwhile
+            kept = journal.submit(self._journal.keep, listed)
+            try:
+                refused = self._writer.write(listed, hold)
+            except LeaseLost:
+                if not begun:
+                    self._journal.forget(kept.result())
+                raise
+        done = [*self._superseded.pop(lease.token, ()), *kept.result()]
         del self._unfinished[lease.token]
         if refused:  # a run that dies before it writes again finds it in the journal
             self._superseded[lease.token] = done

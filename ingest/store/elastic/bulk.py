@@ -6,6 +6,7 @@ conflict, which the caller settles by looking.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from ingest.store.elastic.connection import BUSY, TRIES_BUSY, Connection, pause,
 CHUNK_DOCUMENTS = 1000
 CHUNK_BYTES = 5_000_000
 LONGEST_ID = 512  # bytes; one longer id is the end of a whole request
+# Requests at once for what a slice writes: a server works on one with one core. A third is made meanwhile.
+SENDERS = 2
 
 # What is not the document's fault although it is answered document by document.
 _STOPS = frozenset({"cluster_block_exception", "index_closed_exception", "index_not_found_exception"})
@@ -40,28 +43,39 @@ class Outcome:
     conflicts: list[tuple[str, str]] = field(default_factory=list)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
 
+    def add(self, other: Outcome) -> None:
+        self.conflicts += other.conflicts
+        self.refused |= other.refused
+
 
 def action(
     kind: str, key: tuple[str, str], index: str, ident: str, body: Mapping[str, Any] | None, **more: Any
 ) -> Action:
     """`kind`: create, update, index or delete."""
-    lines = orjson.dumps({kind: {"_index": index, "_id": ident, **more}}) + b"\n"
+    lines = orjson.dumps({kind: {"_index": index, "_id": ident, **more}}, option=orjson.OPT_APPEND_NEWLINE)
     if body is not None:
-        lines += orjson.dumps(body) + b"\n"
+        lines += orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
     return Action(key, index, lines)
 
 
-def deliver(connection: Connection, actions: Iterable[Action]) -> Outcome:
-    """Send them all. Raises StoreGone where the store cannot be written at all."""
+def deliver(connection: Connection, actions: Iterable[Action], *, senders: int = 1) -> Outcome:
+    """Send them all. `senders`: requests at once; with more than one their order is open, so no two actions may be of
+    one document. Raises StoreGone where the store cannot be written at all."""
     outcome = Outcome()
-    with ThreadPoolExecutor(1) as sender:  # the server works on one chunk while the next one is made
-        sent: Future[None] | None = None
+    with ThreadPoolExecutor(senders) as pool:  # the server works on some chunks while the next one is made
+        sent: deque[Future[Outcome]] = deque()
         for chunk in _chunks(actions):
-            if sent:
-                sent.result()
-            sent = sender.submit(_deliver, connection, chunk, outcome)
-        if sent:
-            sent.result()
+            if len(sent) == senders:
+                outcome.add(sent.popleft().result())
+            sent.append(pool.submit(_sent, connection, chunk))
+        while sent:
+            outcome.add(sent.popleft().result())
+    return outcome
+
+
+def _sent(connection: Connection, chunk: list[Action]) -> Outcome:
+    outcome = Outcome()
+    _deliver(connection, chunk, outcome)
     return outcome
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import orjson
 import zstandard
 
-from ingest.store.elastic.bulk import action, deliver
+from ingest.store.elastic.bulk import SENDERS, action, deliver
 from ingest.store.elastic.connection import Connection
 from ingest.store.elastic.layout import Layout
 from ingest.store.elastic.writing import Change
 
 PIECE = 4_000_000  # bytes of a document
+AT_ONCE = 200  # changes that are compressed at once
+NAMED = "journal-"  # so begin the names of its documents
 
 
 class Journal:
@@ -27,14 +30,16 @@ class Journal:
 
     def keep(self, listed: Sequence[Change]) -> list[str]:
         """Write them down; gives the names of the pieces."""
-        packed = base64.b64encode(zstandard.compress(orjson.dumps([list(one) for one in listed]), 1)).decode()
-        name = f"journal-{secrets.token_hex(8)}"
-        names: list[str] = []
-        for start in range(0, len(packed), PIECE):
-            names.append(f"{name}-{len(names)}")
-            path = f"/{quote(self._index)}/_doc/{names[-1]}"
-            self._connection.request("PUT", path, {"piece": packed[start : start + PIECE]})
-        return names
+        packed = _packed(listed)
+        name = f"{NAMED}{secrets.token_hex(8)}"
+        pieces = {f"{name}-{start // PIECE}": packed[start : start + PIECE] for start in range(0, len(packed), PIECE)}
+        with ThreadPoolExecutor(SENDERS) as senders:
+            list(senders.map(self._put, pieces.items()))
+        return list(pieces)
+
+    def _put(self, named: tuple[str, str]) -> None:
+        name, piece = named
+        self._connection.request("PUT", f"/{quote(self._index)}/_doc/{quote(name)}", {"piece": piece})
 
     def read(self, pieces: Iterable[str]) -> list[Change] | None:
         """The changes; None where they were carried out and forgotten."""
@@ -44,7 +49,25 @@ class Journal:
             if answer.status == 404:
                 return None
             packed.append(answer.body["_source"]["piece"])
-        return [Change(*one) for one in orjson.loads(zstandard.decompress(base64.b64decode("".join(packed))))]
+        unpacker = zstandard.ZstdDecompressor().decompressobj()
+        return [Change(*one) for one in orjson.loads(unpacker.decompress(base64.b64decode("".join(packed))))]
 
     def forget(self, pieces: Iterable[str]) -> None:
         deliver(self._connection, (action("delete", ("control", one), self._index, one, None) for one in pieces))
+
+    def sweep(self) -> None:
+        """Forget what publishers wrote down that died before it counted. For the holder of the lease, who has written
+        nothing down yet."""
+        self._connection.request("POST", f"/{quote(self._index)}/_refresh")
+        kept = [hit["_id"] for hit in self._connection.all(self._index, {"match_all": {}}, False)]
+        self.forget(one for one in kept if one.startswith(NAMED))
+
+
+def _packed(listed: Sequence[Change]) -> str:
+    """All changes as one JSON list, compressed; a few at a time, since the texts of a slice stand in memory already."""
+    packer = zstandard.ZstdCompressor(1).compressobj()
+    parts = [packer.compress(b"[")]
+    for start in range(0, len(listed), AT_ONCE):
+        told = orjson.dumps([list(one) for one in listed[start : start + AT_ONCE]])[1:-1]
+        parts.append(packer.compress(b"," * bool(start) + told))
+    return base64.b64encode(b"".join([*parts, packer.compress(b"]"), packer.flush()])).decode()

@@ -2,8 +2,6 @@
 
 Stories lie in an index a month (a year before 2015), `stories-v1-2022.05`, behind the alias `stories`; the month is
 that of the story's instant when it was first put there, and never changes, because an id is unique within one index
-Stories lie in an index a month (a year before 2015), `stories-v1-2022.05`, behind the alias `stories`; the month is
-that of the story's instant when it was first put there, and never changes, because an id is unique within one index
 alone. Fingerprints and older versions lie beside them, `prints-v1-2022.05`, `revisions-v1-2022.05`; everything else in
 one small index a kind, `sitrep-v1-links`. What people look at has an alias. All mappings are strict. Which of several
 layouts that stand side by side is the store, an alias on its control index says: `sitrep` (standing.py). A rebuilt

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -22,7 +23,7 @@ import orjson
 
 from ingest.store import Slice
 from ingest.store.elastic import documents, layout
-from ingest.store.elastic.bulk import LONGEST_ID, Action, Outcome, action, deliver
+from ingest.store.elastic.bulk import LONGEST_ID, SENDERS, Action, Outcome, action, deliver
 from ingest.store.elastic.connection import Connection
 from ingest.store.elastic.layout import Layout
 from ingest.store.holders import now_and_then
@@ -135,13 +136,16 @@ class Writer:
         beside = [one for one in self._placed(listed, stories, places) if one.kind != "stories"]
         beside += self._forgotten(stories, beside, places)
         places |= self._look_up(beside)
-        hold()
         self._make_months([*stories, *beside], places)  # at once, which is faster than one kind after the other
-        refused = self._carry_out([one for one in stories if not one.partial], places, hold)
-        if not refused:
-            moved = [one for one in stories if one.partial]
-            self._carry_out([*moved, *(one for one in beside if one.kind != "bookings")], places, hold)
-        self._refresh(listed, beside, places)
+        hold()
+        whole, moved = ([one for one in stories if one.partial == partial] for partial in (False, True))
+        refused = self._carry_out(whole, places, hold)
+        with ThreadPoolExecutor(1) as meanwhile:  # one core of the server makes stories visible, another goes on
+            refreshed = meanwhile.submit(self._refresh, whole, places)
+            if not refused:
+                self._carry_out([*moved, *(one for one in beside if one.kind != "bookings")], places, hold)
+                self._refresh([*moved, *beside], places)
+            refreshed.result()
         if not refused:
             self._carry_out(self._new([one for one in beside if one.kind == "bookings"], places), places, hold)
         return {ident: why for (_, ident), why in refused.items()}
@@ -224,7 +228,7 @@ class Writer:
         for _ in range(ROUNDS):
             self._make_months(listed, places)
             too_long = {one.key: "its id is too long" for one in listed if len(one.id.encode()) > LONGEST_ID}
-            outcome = deliver(self._connection, self._actions(listed, places, too_long, hold))
+            outcome = deliver(self._connection, self._actions(listed, places, too_long, hold), senders=SENDERS)
             self._only_stories(outcome)
             refused |= too_long | outcome.refused
             listed = self._unsettled(listed, places, outcome)
@@ -306,10 +310,10 @@ class Writer:
             advice = "Run `sitrep store setup`, which puts them there."
             self._connection.gone(f"the templates for {index} are missing or of another version.", advice)
 
-    def _refresh(self, stories: Iterable[Change], beside: Iterable[Change], places: Mapping[Key, Place]) -> None:
+    def _refresh(self, listed: Iterable[Change], places: Mapping[Key, Place]) -> None:
         """Make what was written visible to the searches of the next decisions; keys and bookings are read by id."""
         indices = set()
-        for one in (*(one for one in stories if one.kind == "stories"), *beside):
+        for one in listed:
             if one.kind in SEARCHED and (one.key in places or not one.partial):
                 indices.add(places[one.key].index if one.key in places else self._index(one))
         self.refresh(indices)
