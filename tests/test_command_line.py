@@ -775,6 +775,9 @@ def test_check_tells_how_feeds_answer_and_keeps_nothing(home: Home, server: Faul
 def test_import_and_export_of_opml(home: Home, tmp_path: Path, opml: Callable[..., Path]) -> None:
     imported = home("feeds", "import", str(opml("https://a.example/feed", "https://b.example/feed")), "--json").json()
     assert (imported["read"], imported["added"]) == (2, 2)
+    again = home("feeds", "import", str(opml("http://A.example/feed", "https://c.example/feed")), "--json").json()
+    assert (again["read"], again["added"]) == (2, 1)
+    assert "A.example" not in home("feeds", "list", "--json").out  # another spelling is no other feed
     target = tmp_path / "out.opml"
     home("feeds", "export", str(target))
     assert target.read_bytes() == home("feeds", "export").out.encode()

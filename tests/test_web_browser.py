@@ -3,12 +3,19 @@ request to anybody else fail a test by themselves (browser.py)."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import opened
+from ingest.settings import Settings
+from ingest.web.access import Access
+from tests import windows
+from tests.browser import opened, served
 
 
 def until(page: Page, address: str) -> None:
@@ -134,6 +141,73 @@ def test_a_copy_stands_beside_its_lead(browser: Browser, site: str) -> None:
         expect(page.locator("del, ins").first).to_be_visible()
         page.get_by_role("link").filter(has_text="340,000").first.click()
         expect(page.locator(".timeline li").first).to_contain_text("first")
+
+
+# what Airflow 3.2 allows the frames of its plugins
+SANDBOX = "allow-scripts allow-same-origin allow-forms allow-downloads"
+
+
+@pytest.fixture(scope="module")
+def framed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The window as Airflow shows it: mounted below a path, in a frame of its page."""
+    home = tmp_path_factory.mktemp("framed")
+    settings = Settings(home=home, landing=str(home / "landing"), workers=1)
+    windows.filled(settings)
+    (report,) = (home / "landing" / "reports").glob("*.json")
+    began = home / "landing" / "runs" / report.name  # what Airflow's first task writes
+    began.parent.mkdir(exist_ok=True)
+    began.write_text(json.dumps({"name": "sitrep_archive/manual__1"}))
+    app = FastAPI()
+    app.mount("/sitrep", windows.application(settings, Access(framed=True)))
+
+    @app.get("/plugin/{path:path}")
+    def around(path: str, q: str = "") -> HTMLResponse:
+        head = "<!doctype html><link rel=icon href=data:,><title>Airflow</title>"
+        return HTMLResponse(f'{head}<iframe sandbox="{SANDBOX}" src="/{path}?q={q}"></iframe>')
+
+    @app.get("/dags/{_:path}")
+    def airflow(_: str) -> HTMLResponse:
+        return HTMLResponse("<!doctype html><link rel=icon href=data:,><title>A run in Airflow</title>")
+
+    with served(app) as address:
+        yield address
+
+
+def test_the_original_opens_beside_airflow_not_in_its_frame(browser: Browser, framed: str) -> None:
+    with opened(browser, framed) as page:
+        page.context.route(re.compile("^https:"), lambda route: route.fulfill(body="<title>Elsewhere</title>"))
+        page.goto("/plugin/sitrep/?q=troops")
+        frame = page.frame_locator("iframe")
+        frame.locator(".hit h2 a").first.click()
+        link = frame.locator("a.outside").first
+        target = link.get_attribute("href")
+        with page.context.expect_page() as tab:
+            link.click()
+        expect(tab.value).to_have_title("Elsewhere")
+        assert tab.value.url == target
+        assert tab.value.evaluate("[window.opener, document.referrer]") == [None, ""]
+        expect(link).to_be_visible()  # and the story stays where it was
+
+
+def test_airflows_own_pages_take_the_place_of_the_whole(browser: Browser, framed: str) -> None:
+    with opened(browser, framed) as page:
+        page.goto("/plugin/sitrep/runs")
+        frame = page.frame_locator("iframe")
+        frame.locator("tbody a").first.click()
+        frame.get_by_role("link", name="its tasks and their logs in Airflow").click()
+        expect(page).to_have_title("A run in Airflow")
+        expect(page).to_have_url(f"{framed}/dags/sitrep_archive/runs/manual__1")
+
+
+def test_alone_the_original_opens_in_a_tab_of_its_own(browser: Browser, site: str) -> None:
+    with opened(browser, site) as page:
+        page.context.route(re.compile("^https:"), lambda route: route.fulfill(body="<title>Elsewhere</title>"))
+        page.goto("/?q=troops")
+        page.locator(".hit h2 a").first.click()
+        with page.context.expect_page() as tab:
+            page.locator("a.outside").first.click()
+        expect(tab.value).to_have_title("Elsewhere")
+        assert tab.value.evaluate("[window.opener, document.referrer]") == [None, ""]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -163,6 +163,12 @@ def test_feeds_go_out_and_come_in_as_opml(web_of: TestClient) -> None:
     answer = web_of.post("/feeds/opml", files={"file": ("feeds.opml", more)}, headers=OPERATOR, follow_redirects=False)
     assert answer.headers["location"].startswith("/feeds?done=imported")
     assert {"https://known.example/feed", "https://more.example/f"} <= known(web_of).keys()
+    again = b"""<opml xmlns:s="https://sitrep.invalid/x"><body><outline type="rss" text="More"
+        xmlUrl="http://MORE.example/f" paused="true"/></body></opml>"""
+    answer = web_of.post("/feeds/opml", files={"file": ("x", again)}, headers=OPERATOR)
+    assert "0 feeds added, 1 changed." in answer.text
+    assert "http://MORE.example/f" not in known(web_of)  # the same feed by another spelling
+    assert [known(web_of)["https://more.example/f"][name] for name in ("title", "status")] == ["More", "paused"]
     odd = b'<opml><body><outline type="rss" xmlUrl="javascript:alert(1)" text="&lt;b&gt;"/></body></opml>'
     page = web_of.post("/feeds/opml", files={"file": ("x", odd)}, headers=OPERATOR)
     assert "0 feeds read" in page.text

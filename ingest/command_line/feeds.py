@@ -150,17 +150,18 @@ def remove(url: str) -> None:
 def import_(file: Path, as_json: bool) -> None:
     """Add the feeds of an OPML file, anybody's. Those that are there already take the file's options."""
     from ingest import feeds as opml
+    from ingest.pipeline import finding
 
     found = opml.read_opml(file.read_bytes())
     with working() as pipe:
-        before = len(pipe.feeds())
-        pipe.store.save_feeds(found.feeds)
-        added = len(pipe.store.feeds()) - before
+        added, changed = finding.take_in(pipe, found)
     if as_json:
-        showing.echo_json({"read": len(found.feeds), "added": added, "problems": list(found.problems)})
+        showing.echo_json(
+            {"read": len(found.feeds), "added": added, "changed": changed, "problems": list(found.problems)}
+        )
     for problem in found.problems:
         showing.say(f"{file}: {problem}")
-    showing.say(f"{wording.plural(len(found.feeds), 'feed')} read, {added} of them new")
+    showing.say(f"{wording.plural(len(found.feeds), 'feed')} read, {added} of them new, {changed} changed")
 
 
 @feeds.command(short_help="Write all feeds as OPML.")

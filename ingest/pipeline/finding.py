@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ingest import addresses, feeds, parse
 from ingest.errors import GiveUp, UsageError
@@ -32,6 +32,23 @@ def check(pipe: Pipe, asked: Sequence[Feed]) -> Iterator[Checked]:
         requests = (Request(url=feed.url, kind="feed", delay=feed.delay) for feed in asked)
         for fetched in fetcher.run(requests):
             yield _checked(parser, fetched)
+
+
+def take_in(pipe: Pipe, told: Iterable[Feed]) -> tuple[int, int]:
+    """Read these feeds from now on: how many are new, and how many that were there have changed. One that is there, by
+    whatever spelling of its address, keeps it, takes the options that are told, and of its names those that are."""
+    known = {feeds.same(feed.url): feed for feed in pipe.feeds()}
+    new, changed = [], []
+    for feed in told:
+        before = known.get(feeds.same(feed.url))
+        if before is None:
+            new.append(feed)
+            continue
+        names = {name: getattr(feed, name) or getattr(before, name) for name in ("title", "site", "language", "group")}
+        if (after := replace(feed, url=before.url, **names)) != before:
+            changed.append(after)
+    pipe.store.save_feeds([*new, *changed])
+    return len(new), len(changed)
 
 
 def discover(pipe: Pipe, url: str) -> Feed:

@@ -5,6 +5,7 @@ What changes or fetches something is a `writing` route: the application lets onl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from ingest.pipeline import finding, health, previewing, records
 from ingest.pipeline.health import Health
 from ingest.pipeline.pipe import Pipe
 from ingest.web import rendering
-from ingest.web.window import pipe_of
+from ingest.web.window import Window, pipe_of, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["feeds"])
@@ -29,6 +30,7 @@ writing_api = APIRouter(tags=["feeds"])
 LONGEST = 2000  # characters of an address
 LARGEST = 5 << 20  # bytes of an OPML file
 PERIOD = 30  # days that a feed's own page looks back
+KEPT, WORTH = 30.0, 0.04  # seconds
 DONE = {
     "added": "Added. The next poll reads it.",
     "there": "It was there already.",
@@ -50,10 +52,9 @@ class Told:
 
 # reading ------------------------------------------------------------------------------------------------------------
 @pages.get("/feeds")
-def feeds(request: Request, done: str = "", n: int = 0) -> Response:
-    pipe = pipe_of(request)
-    said = f"{wording.plural(n, 'feed')} added." if done == "imported" else DONE.get(done, "")
-    return rendering.page(request, "feeds.html", feeds=_all(pipe), said=said, days=health.DAYS)
+def feeds(request: Request, done: str = "", n: int = 0, changed: int = 0) -> Response:
+    said = f"{wording.plural(n, 'feed')} added, {changed:,d} changed." if done == "imported" else DONE.get(done, "")
+    return rendering.page(request, "feeds.html", feeds=_all(window_of(request)), said=said, days=health.DAYS)
 
 
 @pages.get("/feeds.opml")
@@ -75,14 +76,14 @@ def feed(request: Request, identity: str, done: str = "") -> Response:
 @api.get("/feeds")
 def feeds_json(request: Request) -> list[dict[str, Any]]:
     """All feeds, those that somebody should look at first; `days` counts the new stories of the last two weeks."""
-    return [_json(told) for told in _all(pipe_of(request))]
+    return [_json(told) for told in _all(window_of(request))]
 
 
 @api.get("/feeds/{identity}")
 def feed_json(request: Request, identity: str) -> dict[str, Any]:
     """A feed and how it does; `days` counts the new stories of the last month."""
-    pipe = pipe_of(request)
-    return _json(_told(pipe, _found(pipe, identity)))
+    window = window_of(request)
+    return _json(_told(window, _found(window.pipe, identity)))
 
 
 # writing ------------------------------------------------------------------------------------------------------------
@@ -106,12 +107,11 @@ def load(request: Request, file: Annotated[UploadFile, File()]) -> Response:
         raise HTTPException(413, f"The file has more than {LARGEST >> 20} MB: that is no list of feeds.")
     pipe = pipe_of(request)
     found = opml.read_opml(data)
-    known = {feed.url for feed in pipe.feeds()}
-    new = [feed for feed in found.feeds if feed.url not in known]
-    pipe.store.save_feeds(new)
+    new, changed = finding.take_in(pipe, found)
     if found.problems:
-        return rendering.page(request, "imported.html", read=len(found.feeds), new=len(new), problems=found.problems)
-    return _back(request, "/feeds", "imported", n=len(new))
+        told = {"new": new, "changed": changed}
+        return rendering.page(request, "imported.html", read=len(found), problems=found.problems, **told)
+    return _back(request, "/feeds", "imported", n=new, changed=changed)
 
 
 @writing_pages.post("/feeds/{identity}/check")
@@ -141,10 +141,10 @@ def add_json(
     request: Request, response: Response, url: Annotated[str, Body(embed=True, max_length=LONGEST)]
 ) -> dict[str, Any]:
     """Add the feed at an address, or the one that the site there names. 200 where it was there already."""
-    pipe = pipe_of(request)
-    told, new = _added(pipe, url.strip())
+    window = window_of(request)
+    told, new = _added(window.pipe, url.strip())
     response.status_code = 201 if new else 200
-    return _json(_told(pipe, told))
+    return _json(_told(window, told))
 
 
 @writing_api.post("/feeds/preview")
@@ -173,10 +173,10 @@ def check_json(request: Request, identity: str) -> dict[str, Any]:
 @writing_api.patch("/feeds/{identity}")
 def change_json(request: Request, identity: str, paused: Annotated[bool, Body(embed=True)]) -> dict[str, Any]:
     """Pause a feed, or read it again."""
-    pipe = pipe_of(request)
-    told = replace(_found(pipe, identity), paused=paused)
-    pipe.store.save_feeds([told])
-    return _json(_told(pipe, told))
+    window = window_of(request)
+    told = replace(_found(window.pipe, identity), paused=paused)
+    window.store.save_feeds([told])
+    return _json(_told(window, told))
 
 
 @writing_api.delete("/feeds/{identity}", status_code=204)
@@ -204,19 +204,26 @@ def _added(pipe: Pipe, url: str) -> tuple[Feed, bool]:
     return there or found, there is None
 
 
-def _all(pipe: Pipe) -> list[Told]:
-    known = pipe.feeds()
-    states = pipe.store.states(feed.url for feed in known)
-    healths = health.healths(pipe, datetime.now(UTC).date())
+def _all(window: Window) -> list[Told]:
+    known = window.pipe.feeds()
+    states = window.store.states(feed.url for feed in known)
+    healths = _healths(window, health.DAYS)
     return [
         _with(feed, states.get(feed.url), healths.get(addresses.shown(feed.url), Health({})))
         for feed in health.troubled_first(known, states)
     ]
 
 
-def _told(pipe: Pipe, feed: Feed) -> Told:
-    healths = health.healths(pipe, datetime.now(UTC).date(), PERIOD)
-    return _with(feed, pipe.store.states([feed.url]).get(feed.url), healths.get(addresses.shown(feed.url), Health({})))
+def _told(window: Window, feed: Feed) -> Told:
+    shown = addresses.shown(feed.url)
+    return _with(feed, window.store.states([feed.url]).get(feed.url), _healths(window, PERIOD).get(shown, Health({})))
+
+
+def _healths(window: Window, days: int) -> Mapping[str, Health]:
+    """All files of these days are asked after; where that takes long, half a minute old."""
+    today = datetime.now(UTC).date()
+    key = "health", today, days
+    return window.remembered(key, KEPT, lambda: health.healths(window.pipe, today, days), worth=WORTH)
 
 
 def _with(feed: Feed, state: FeedState | None, health_: Health) -> Told:
@@ -239,7 +246,7 @@ def _json(told: Told) -> dict[str, Any]:
 
 
 def _page(request: Request, feed: Feed, **values: Any) -> Response:
-    told = _told(pipe_of(request), feed)
+    told = _told(window_of(request), feed)
     return rendering.page(
         request, "feed.html", **{"feed": told, "days": PERIOD, "said": "", "checked": None, "advice": None, **values}
     )

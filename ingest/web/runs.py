@@ -11,16 +11,19 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ingest import addresses
+from ingest.models import Quarantined
 from ingest.pipeline import records, reporting, retrying, runs
 from ingest.pipeline.pipe import Pipe
 from ingest.web import flow, rendering
-from ingest.web.window import pipe_of
+from ingest.web.window import Window, pipe_of, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["runs"])
 
 SHOWN = 100  # runs
 NAMED = 200  # entries that are named with their reason
+LISTED = 1000  # items of the quarantine
+KEPT, WORTH = 10.0, 0.04  # seconds
 _RUN = re.compile(r"[0-9A-Za-z-]{1,100}")
 _ITEM = re.compile(r"[0-9a-f]{24}")
 
@@ -43,7 +46,8 @@ def of_airflow(request: Request, dag_id: str, run_id: str) -> Response:
 
 @pages.get("/runs/{run}")
 def one(request: Request, run: str) -> Response:
-    pipe = pipe_of(request)
+    window = window_of(request)
+    pipe = window.pipe
     report = _report(pipe, run)
     return rendering.page(
         request,
@@ -53,14 +57,15 @@ def one(request: Request, run: str) -> Response:
         named=_named(pipe, run),
         ids={addresses.shown(feed.url): records.feed_id(feed.url) for feed in pipe.feeds()},
         airflow=_airflow(pipe, run),
-        items=[item for item in pipe.landing.quarantined() if item.run == run],
+        items=_set_aside(window, run) if report["outcomes"]["quarantined"] else [],
+        most=NAMED,
     )
 
 
 @pages.get("/quarantine")
 def quarantine(request: Request) -> Response:
-    items = sorted(pipe_of(request).landing.quarantined(), key=lambda item: item.captured, reverse=True)
-    return rendering.page(request, "quarantine.html", items=items[:1000], total=len(items))
+    items = _quarantined(window_of(request))
+    return rendering.page(request, "quarantine.html", items=items[:LISTED], total=len(items))
 
 
 @pages.get("/quarantine/{identity}")
@@ -107,6 +112,19 @@ def _named(pipe: Pipe, run: str) -> list[dict[str, Any]]:
     """The first entries that a run rejected or quarantined."""
     named = (said for part in pipe.store.bookings_of(run) for said in pipe.landing.part(part).header.get("named", ()))
     return [{**said, "feed": addresses.shown(said.get("feed", ""))} for said in islice(named, NAMED)]
+
+
+def _set_aside(window: Window, run: str) -> list[Quarantined]:
+    return [item for item in _quarantined(window) if item.run == run][:LISTED]
+
+
+def _quarantined(window: Window) -> list[Quarantined]:
+    """All of it, the latest first: a file each, so where that takes long, ten seconds old."""
+
+    def read() -> list[Quarantined]:
+        return sorted(window.landing.quarantined(), key=lambda item: item.captured, reverse=True)
+
+    return window.remembered("quarantine", KEPT, read, worth=WORTH)
 
 
 def _item(pipe: Pipe, identity: str) -> None:

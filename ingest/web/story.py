@@ -58,6 +58,7 @@ def story(request: Request, identity: str, q: Annotated[str, Query(max_length=ty
         request,
         "story.html",
         story=record,
+        most_told=MOST_TOLD,
         sources={member["id"]: member["source"] for member in record["members"]},
         content=content,
         q=q,

@@ -15,23 +15,25 @@ from ingest.pipeline.pipe import Pipe
 from ingest.tag import rulesfile, trying
 from ingest.tag.rulesfile import Rule, RulesFile
 from ingest.web import rendering
-from ingest.web.window import pipe_of
+from ingest.web.window import Window, pipe_of, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["topics"])
 
 LONGEST = 5000  # characters to try
 LATEST = 20  # stories of a rule
+KEPT, WORTH = 30.0, 0.04  # seconds
 Text = Annotated[str, Query(max_length=LONGEST)]
 
 
 @pages.get("/topics")
 def topics(request: Request, text: Text = "", language: Annotated[str, Query(max_length=20)] = "") -> Response:
-    pipe = pipe_of(request)
+    window = window_of(request)
+    pipe = window.pipe
     return rendering.page(
         request,
         "topics.html",
-        topics=_topics(pipe),
+        topics=_counted(window),
         text=text,
         language=language,
         languages=_rules(pipe).languages,
@@ -49,7 +51,7 @@ def rule(request: Request, rule: str) -> Response:
 @api.get("/topics")
 def topics_json(request: Request) -> list[dict[str, Any]]:
     """The topics and their rules: how many stories each proves, and its share of the topic's."""
-    return _topics(pipe_of(request))
+    return _counted(window_of(request))
 
 
 @api.get("/topics/try")
@@ -71,6 +73,13 @@ def rule_json(request: Request, rule: str) -> list[dict[str, Any]]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+def _counted(window: Window) -> list[dict[str, Any]]:
+    """A question for each topic: where they take long, half a minute old."""
+    pipe = window.pipe
+    key = "topics", _changed(pipe.settings.topics)
+    return window.remembered(key, KEPT, lambda: _topics(pipe), worth=WORTH)
+
+
 def _topics(pipe: Pipe) -> list[dict[str, Any]]:
     """Rules that stories still carry, and that the file has no more, stand under the name of their topic as well."""
     file = _rules(pipe)
