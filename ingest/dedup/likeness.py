@@ -11,19 +11,24 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.dedup.arrays import Hashes, Ints
+from ingest.dedup.arrays import Flags, Hashes, Ints
 from ingest.dedup.profiles import (
-    BITS,
+    ABOVE,
+    HASH,
+    IN_TITLE,
     LETTERS,
     NAMES,
+    NOTE,
     NUMBERS,
-    OPENING,
     PAIRS,
     SHINGLES,
+    STEPS,
+    STRETCHES,
     TITLE,
     TRIPLES,
     WORDS,
     Profile,
+    noted,
 )
 
 FEATURES = (
@@ -47,12 +52,18 @@ FEATURES = (
     "names common",
     "opening less",  # pairs of words of the first paragraph that stand anywhere in the other: a follow-up begins with
     "opening more",  # what is new and has the older story at its end
+    "newest less",  # of each eighth of a text how many of the words that are new there stand in the other: the eighth
+    "newest more",  # with fewest. A rewrite tells every part of its model, a follow-up has parts of its own
+    "newer less",  # the same for the three eighths with fewest
+    "newer more",
+    "title told less",  # words of the title that the other has anywhere; .5 without a title
+    "title told more",
+    "astray",  # how far apart a word stands in the two, in parts of the whole: a rewrite keeps the order
     "lengths",  # the shorter by the longer
     "length",  # characters of the shorter, as a logarithm
     "hours",  # apart
 )
 _CHUNK = 64  # pairs compared at once: fits the cache
-_SLOTS = 10
 UNSTATED = 0.5
 
 
@@ -65,56 +76,108 @@ def likeness(profiles: Sequence[Profile], one: Ints, other: Ints, hours: NDArray
     return np.column_stack((np.concatenate([np.empty((0, len(FEATURES) - 1)), *rows]), hours))
 
 
+# What is compared, in this order, and what stands for a share of nothing.
+_COMPARED = (SHINGLES, WORDS, PAIRS, TRIPLES, NUMBERS, TITLE, LETTERS, NAMES)
+_SLOTS = len(_COMPARED)
+_AT = {part: slot for slot, part in enumerate(_COMPARED)}
+
+
 def _rows(pairs: Sequence[tuple[Profile, Profile]]) -> NDArray[np.float64]:
-    left, right = zip(*(_compared(a, b) for a, b in pairs), strict=True)
-    sizes = np.array([[len(part) for part in side] for both in (left, right) for side in both])
-    mine, its = sizes[: len(pairs)], sizes[len(pairs) :]
-    shared = _shared(left, right)
+    met = _Met(pairs)
     columns: list[NDArray[np.float64]] = []
-    for slot, unstated in _MEASURED:
-        columns += _within_and_common(mine[:, slot], its[:, slot], shared[:, slot], unstated)
-        if slot == NUMBERS_SLOT:
-            fewer = np.minimum(mine[:, slot], its[:, slot])
-            columns += [np.minimum(fewer, 10), np.minimum(fewer - shared[:, slot], 10)]
-    openings = [
-        shared[:, slot] / np.maximum(side[:, slot], 1) for slot, side in ((OPENS_LEFT, mine), (OPENS_RIGHT, its))
-    ]
+    for slot, part in enumerate(_COMPARED):
+        mine, its, shared = met.mine[:, slot], met.its[:, slot], met.shared[:, slot]
+        columns += _within_and_common(mine, its, shared, 1.0 if part == NUMBERS else UNSTATED)
+        if part == NUMBERS:
+            fewer = np.minimum(mine, its)
+            columns += [np.minimum(fewer, 10), np.minimum(fewer - shared, 10)]
+    columns += [*_less_and_more(met.opening()), *met.news(), *_less_and_more(met.titles()), met.astray()]
     lengths = np.array([(a.length, b.length) for a, b in pairs], np.float64)
     shorter, longer = lengths.min(axis=1), np.maximum(lengths.max(axis=1), 1)
-    columns += [np.minimum(*openings), np.maximum(*openings), shorter / longer, np.log1p(shorter)]
-    return np.column_stack(columns)
+    return np.column_stack([*columns, shorter / longer, np.log1p(shorter)])
 
 
-# What is compared with what: the same parts of both, and the opening of one with all of the other.
-_SAME = (SHINGLES, WORDS, PAIRS, TRIPLES, NUMBERS, TITLE, LETTERS, NAMES)
-NUMBERS_SLOT, OPENS_LEFT, OPENS_RIGHT = 4, 8, 9
-_MEASURED = tuple((slot, 1.0 if slot == NUMBERS_SLOT else UNSTATED) for slot in range(len(_SAME)))
+class _Met:
+    """Pairs of profiles, and what both of each have: how many hashes (`shared`, by pair and part; `mine` and `its` are
+    how many each has), and what is noted of these."""
+
+    def __init__(self, pairs: Sequence[tuple[Profile, Profile]]) -> None:
+        self._pairs = pairs
+        left, right = zip(*(_cut(a, b) for a, b in pairs), strict=True)
+        self.mine, self.its = (np.array([[len(part) for part in parts] for parts in side]) for side in (left, right))
+        keys = np.concatenate([_keys(left, 0), _keys(right, 1)])
+        keys.sort()
+        both = np.flatnonzero(
+            keys[1:] ^ keys[:-1] < np.uint64(1 << HASH)
+        )  # else they differ in what lies above the notes
+        self._number = (keys[both] >> np.uint64(ABOVE)).view(np.int64)
+        self._notes = [noted(keys[both]), noted(keys[both + 1])]  # of the left one, of the right one
+        counts = np.bincount(self._number, minlength=len(pairs) * _SLOTS)
+        self.shared: Ints = counts.reshape(-1, _SLOTS)
+
+    def _of(self, part: int) -> tuple[Ints, list[Ints]]:
+        """The pair that each shared hash of this part belongs to, and its notes."""
+        here = np.flatnonzero(self._number % _SLOTS == _AT[part])
+        return self._number[here] // _SLOTS, [notes[here] for notes in self._notes]
+
+    def _share(self, pair: Ints, of: Flags, whole: Sequence[int]) -> NDArray[np.float64]:
+        size = np.array(whole)
+        shared = np.bincount(pair[of], minlength=len(size))
+        return np.where(size > 0, shared / np.maximum(size, 1), UNSTATED)
+
+    def opening(self) -> list[NDArray[np.float64]]:
+        """Of the first and the second of each pair the share of its opening that the other has."""
+        pair, notes = self._of(PAIRS)
+        wholes = zip(*((a.opening, b.opening) for a, b in self._pairs), strict=True)
+        return [self._share(pair, note == 0, whole) for note, whole in zip(notes, wholes, strict=True)]
+
+    def titles(self) -> list[NDArray[np.float64]]:
+        pair, notes = self._of(WORDS)
+        wholes = (sizes[:, _AT[TITLE]].tolist() for sizes in (self.mine, self.its))
+        return [self._share(pair, note >= IN_TITLE, whole) for note, whole in zip(notes, wholes, strict=True)]
+
+    def news(self) -> Iterator[NDArray[np.float64]]:
+        pair, notes = self._of(WORDS)
+        sides: list[NDArray[np.float64]] = []
+        for note, which in zip(notes, (0, 1), strict=True):
+            stretch = note % IN_TITLE * STRETCHES // STEPS
+            slots = np.bincount(pair * (STRETCHES + 1) + stretch, minlength=len(self._pairs) * (STRETCHES + 1))
+            shared = slots.reshape(-1, STRETCHES + 1)[:, :STRETCHES]
+            fresh = np.array([both[which].fresh for both in self._pairs])
+            sides.append(np.sort((shared + 0.5) / (fresh + 1), axis=1))  # of a few words not all or nothing
+        yield from _less_and_more([side[:, 0] for side in sides])
+        yield from _less_and_more([side[:, :3].mean(axis=1) for side in sides])
+
+    def astray(self) -> NDArray[np.float64]:
+        pair, notes = self._of(WORDS)
+        first, second = (note % IN_TITLE for note in notes)
+        here = (first < STEPS) & (second < STEPS)
+        steps = np.bincount(pair[here], np.abs(first - second)[here] / STEPS, minlength=len(self._pairs))
+        count = np.bincount(pair[here], minlength=len(self._pairs))
+        return np.where(count > 0, steps / np.maximum(count, 1), UNSTATED)
 
 
-def _compared(a: Profile, b: Profile) -> tuple[list[Hashes], list[Hashes]]:
-    left, right = [a.parts[part] for part in _SAME], [b.parts[part] for part in _SAME]
+def _cut(a: Profile, b: Profile) -> tuple[list[Hashes], list[Hashes]]:
+    left, right = [a.parts[part] for part in _COMPARED], [b.parts[part] for part in _COMPARED]
     if a.complete != b.complete:
         limit = np.uint64(min(a.complete, b.complete))
+        slot = _AT[SHINGLES]
         for side in (left, right):
-            side[0] = side[0][: np.searchsorted(side[0], limit, side="right")]
-    left += [a.parts[OPENING], a.parts[PAIRS]]
-    right += [b.parts[PAIRS], b.parts[OPENING]]
+            side[slot] = side[slot][: np.searchsorted(side[slot], limit, side="right")]
     return left, right
 
 
-def _shared(left: Sequence[Sequence[Hashes]], right: Sequence[Sequence[Hashes]]) -> Ints:
-    """How many hashes stand in both, by pair and slot: those that appear twice when all are sorted."""
-    keys = np.concatenate([*_keys(left), *_keys(right)])
-    keys.sort()
-    twice = keys[1:][keys[1:] == keys[:-1]] >> np.uint64(BITS)
-    counts = np.bincount(twice.view(np.int64), minlength=len(left) * _SLOTS)
-    return counts.reshape(-1, _SLOTS)
-
-
-def _keys(sides: Sequence[Sequence[Hashes]]) -> Iterator[Hashes]:
+def _keys(sides: Sequence[Sequence[Hashes]], side: int) -> Hashes:
+    """All hashes of one side, with the number of pair and part, and the side."""
     parts = [part for side in sides for part in side]
-    number = np.repeat(np.arange(len(parts), dtype=np.uint64), [len(part) for part in parts])
-    yield (number << np.uint64(BITS)) | np.concatenate(parts)
+    number = (np.arange(len(parts), dtype=np.uint64) << np.uint64(ABOVE)) | np.uint64(side << NOTE)
+    keys: Hashes = np.repeat(number, [len(part) for part in parts])
+    keys |= np.concatenate(parts)
+    return keys
+
+
+def _less_and_more(sides: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.minimum(*sides), np.maximum(*sides)
 
 
 def _within_and_common(

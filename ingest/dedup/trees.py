@@ -19,6 +19,7 @@ from ingest.dedup.arrays import Flags
 from ingest.dedup.likeness import FEATURES
 
 NUMBERS = Path(__file__).with_name("judges.json")
+_ROWS = 128  # looked at at once: fits the cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,8 +35,11 @@ class Judge:
 
     def score(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """For each row of features; 0 is as likely as not, for the pairs that it learned from."""
+        parts = [self._score(rows[k : k + _ROWS]) for k in range(0, len(rows), _ROWS)]
+        return np.concatenate([np.empty(0), *parts])
+
+    def _score(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         trees, questions = self.feature.shape
-        rows = rows.astype(np.float32)  # as they were when it learned
         tree, at = np.arange(trees), np.zeros((len(rows), trees), np.int64)
         for _ in range((questions + 1).bit_length() - 1):
             value = np.take_along_axis(rows, self.feature[tree, at], axis=1)
