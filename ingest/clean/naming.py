@@ -45,9 +45,14 @@ _PAIRS = frozenset(
 # Words that make the element the story's own whatever else its names say.
 _STORY = re.compile(
     r"(?:article|story|entry|post|news|main|page|text|content|single|body|blog|detail)s?[-_]{0,2}"
-    r"(?:body|content|text|copy|main|entry|bodycopy|article|story|inner|detail)s?(?![a-z])|storytext|fulltext|bodytext",
-    re.I,
+    r"(?:body|content|text|copy|main|entry|bodycopy|article|story|inner|detail)s?(?![a-z])"
 )
+_TEXTS = ("storytext", "fulltext", "bodytext")
+
+
+def _is_story(names: str) -> bool:
+    lowered = names.lower()
+    return _STORY.search(lowered) is not None or any(text in lowered for text in _TEXTS)
 
 
 # Names whose words hold whatever else the page shows, unless the page holds nothing else.
@@ -64,12 +69,12 @@ def judged(tag: str, names: str, role: str, itemprop: str) -> tuple[str, bool]:
         return CAPTION if tag == "figcaption" else tag, False
     if role in _ROLES:
         return f"role {role}", False
-    is_body = _STORY.search(names) is not None
+    is_body = _is_story(names)
     if tag in ("article", "main", "h1"):
         return "", is_body
     words = [word.lower() for word in _WORDS.findall(names)]
-    if consent := next((word for word in words if word in _CONSENT), None):
-        return f"{CONSENT}: {consent}", False
+    if not _CONSENT.isdisjoint(words):
+        return f"{CONSENT}: {next(word for word in words if word in _CONSENT)}", False
     if elsewhere := _elsewhere(names.split(), words):
         return f"named {elsewhere}", False
     return "", is_body
@@ -80,9 +85,9 @@ _ROLES = frozenset("navigation complementary search contentinfo dialog alert ban
 
 def _elsewhere(names: list[str], words: list[str]) -> str | None:
     """The word by which the names say that this is not the story."""
-    pairs = map("-".join, pairwise(words))
-    return (
-        next((word for word in words if word in _ELSEWHERE), None)
-        or next((name for name in names if name in _WHOLE or name.startswith(_BEGINNINGS)), None)
-        or next((pair for pair in pairs if pair in _PAIRS), None)
-    )
+    if not _ELSEWHERE.isdisjoint(words):
+        return next(word for word in words if word in _ELSEWHERE)
+    for name in names:
+        if name in _WHOLE or name.startswith(_BEGINNINGS):
+            return name
+    return next((pair for pair in map("-".join, pairwise(words)) if pair in _PAIRS), None)
