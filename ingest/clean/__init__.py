@@ -40,7 +40,7 @@ def explain(
     body: bytes, *, url: str | None, charset: str | None, captured: datetime, rule: sites.Site | None = None
 ) -> tuple[Cleaned, bodies.Story]:
     """What `page` gives, and how its text was found: the page's blocks, each with the reason why it was kept or not."""
-    parsed = markup.parse(words.mended(markup.decode(body, charset)))
+    parsed = markup.parse(words.mended_utf8(markup.utf8(body, charset)))
     stated = statements.read(parsed)
     found = metadata.read(stated, url=url, captured=captured, rule=rule)
     story = bodies.story(parsed, data=found.body, descriptions=found.standfirst, kind=found.kind, rule=rule)

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-import trafilatura
-
 from ingest import sites, words
 from ingest.clean import blocks as reading
 from ingest.clean import cards, container, entries, fragments, kinds, markup, script_state
@@ -94,6 +92,8 @@ def _width(paragraphs: Iterable[str]) -> float:
 
 def _extracted(page: markup.Page) -> list[str]:
     """trafilatura's reading; of its settings, precision measures best on news."""
+    import trafilatura  # one page of a hundred needs it, and it takes half a second to import
+
     markup.hush()
     try:
         text: Any = trafilatura.extract(page.text(), favor_precision=True, include_comments=False)

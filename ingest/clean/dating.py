@@ -9,7 +9,6 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
-import htmldate
 from selectolax.lexbor import LexborNode
 
 from ingest import dates
@@ -116,6 +115,8 @@ def _searched(found: Statements, captured: datetime) -> str | None:
     page = found.page
     if not page.whole or len(page.source) > _LONGEST_FOR_SEARCH:
         return None
+    import htmldate  # one page of ten needs it
+
     hush()
     try:
         day = htmldate.find_date(
