@@ -293,7 +293,8 @@ class Cleaned:
     published: str | None = None
     published_from: str | None = None
     authors: tuple[str, ...] = ()
-    language: str | None = None
+    language: str | None = None  # ISO 639-1, or "und"
+    language_score: float | None = None  # how sure that is, from 0 to 1
     canonical_url: str | None = None
     site: str | None = None
     wall: str | None = None  # what stands there instead: "error-page", "robot-check", "consent-wall", "no-story"

@@ -10,14 +10,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
-from ingest import versions
-from ingest.errors import SettingsError
+from ingest import versions, yaml_nodes
 
 MAX_BYTES = 1_000_000  # of a file of rules
 MOST_SELECTORS = 20  # of one kind in a rule
@@ -90,14 +88,9 @@ def load(path: Path) -> Sites:
 
     Raises SettingsError with file, line and column for the first thing that is none.
     """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        why = f"cannot be read ({error.strerror or type(error).__name__})."
-        raise SettingsError(why, subject=str(path), advice="Name a file of site rules in SITREP_SITES.") from error
-    if len(data) > MAX_BYTES:
-        raise SettingsError(f"is larger than {MAX_BYTES:,} bytes: no file of site rules is.", subject=str(path))
+    data = yaml_nodes.content(
+        path, most=MAX_BYTES, what="file of site rules", advice="Name a file of site rules in SITREP_SITES."
+    )
     rules = {rule.domain: rule for rule in _Reader(str(path)).rules(data)}
     told = sorted(f"{domain} {rule.version}" for domain, rule in rules.items())
     return Sites(rules, hashlib.sha256("\n".join(told).encode()).hexdigest()[:8])
@@ -107,32 +100,18 @@ def _found(tree: LexborHTMLParser, selectors: tuple[str, ...]) -> list[LexborNod
     return [node for selector in selectors for node in tree.css(selector)[:MOST_FOUND]]
 
 
-class _Reader:
+class _Reader(yaml_nodes.Nodes):
     """A file's bytes → its rules; the first fault is raised with its place."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        super().__init__(path, "seeds/README.md says how a rule is written.")
         self.trial = LexborHTMLParser("<p></p>")
 
     def rules(self, data: bytes) -> list[Site]:
-        root = self.tree(data)
-        return [self.rule(key, value) for key, value in self.pairs(root, "the file")] if root else []
+        root = self.root(data)
+        return [self.rule(*pair) for pair in self.pairs(root, "the file")] if root else []
 
-    def tree(self, data: bytes) -> yaml.Node | None:
-        try:
-            for event in yaml.parse(data, Loader=yaml.SafeLoader):
-                if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                    raise self.wrong(event, "anchors and aliases (&name, *name) are not allowed; quote a leading *")
-            root: yaml.Node | None = yaml.compose(data, Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            raise self.at(mark, f"not YAML: {error.problem or error.context}") from None
-        except (yaml.YAMLError, UnicodeError, ValueError, RecursionError) as error:
-            raise self.at(None, f"not YAML: {' '.join(str(error).split())[:200]}") from None
-        return root
-
-    def rule(self, key: yaml.Node, value: yaml.Node) -> Site:
-        domain = self.text(key, "a domain")
+    def rule(self, domain: str, key: yaml.Node, value: yaml.Node) -> Site:
         if (
             domain != domain.lower().strip(".")
             or "." not in domain
@@ -140,25 +119,13 @@ class _Reader:
             or set(domain) & set("/:*@ ")
         ):
             raise self.wrong(key, f"{domain!r} is no domain like news.example (small letters, ASCII, no address)")
-        parts: dict[str, tuple[str, ...]] = {}
-        for name, selectors in self.pairs(value, f"the rule for {domain}"):
-            if name.value not in KEYS:
-                raise self.wrong(name, f"{name.value!r} is not known in a rule; known are {', '.join(KEYS)}")
-            parts[name.value] = self.selectors(selectors, f"`{name.value}` of {domain}")
+        parts = {
+            name: self.selectors(selectors, f"`{name}` of {domain}")
+            for name, selectors in self.mapping(value, f"the rule for {domain}", KEYS).items()
+        }
         if not parts:
             raise self.wrong(value, f"the rule for {domain} says nothing")
         return Site(domain, key.start_mark.line + 1, **parts)
-
-    def pairs(self, node: yaml.Node, what: str) -> list[tuple[yaml.Node, yaml.Node]]:
-        if not isinstance(node, yaml.MappingNode):
-            raise self.wrong(node, f"{what} must be a mapping of names to values")
-        seen = set()
-        for key, _ in node.value:
-            name = self.text(key, f"a name in {what}")
-            if name in seen:
-                raise self.wrong(key, f"{name!r} stands twice in {what}")
-            seen.add(name)
-        return list(node.value)
 
     def selectors(self, node: yaml.Node, what: str) -> tuple[str, ...]:
         items = node.value if isinstance(node, yaml.SequenceNode) else [node]
@@ -173,16 +140,3 @@ class _Reader:
         except (SelectolaxError, ValueError):
             raise self.wrong(node, f"{what}: {selector!r} is no CSS selector") from None
         return selector
-
-    def text(self, node: yaml.Node, what: str) -> str:
-        if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
-            raise self.wrong(node, f"{what} must be a text; quote what begins with # or *")
-        return str(node.value.strip())
-
-    def wrong(self, part: Any, problem: str) -> SettingsError:
-        return self.at(part.start_mark, problem)
-
-    def at(self, mark: Any, problem: str) -> SettingsError:
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        advice = "seeds/README.md says how a rule is written."
-        return SettingsError(f"{problem}.", subject=f"{self.path}, line {line}, column {column}", advice=advice)

@@ -176,6 +176,10 @@ def test_without_title(text: str, expected: str) -> None:
 
 ENGLISH = "The convoy reached the besieged town at noon and unloaded food for two thousand families. " * 3
 RUSSIAN = "Колонна прибыла в осаждённый город в полдень и разгрузила продовольствие для двух тысяч семей. " * 3
+GERMAN = "Der Konvoi erreichte am Mittag die belagerte Stadt und lud Lebensmittel für zweitausend Familien ab. " * 3
+FRENCH = "Le convoi a atteint la ville assiégée à midi et a déchargé des vivres pour deux mille familles. " * 3
+CODE = "for i in range(len(argv)):\n    if argv[i] == '--x': print(argv[i + 1]); x[i] += 1\n" * 5
+SCORES = "Orlen 2 Sel 1; Ridge 0 Quay 3; Brenn 1 Falk 1; Ayre 2 Voss 2; Marsh 3 Tern 1; Lark 0 Wren 0"
 UKRAINIAN = "Колона прибула до обложеного міста опівдні й розвантажила харчі для двох тисяч родин, кажуть лікарі. " * 3
 
 
@@ -189,16 +193,28 @@ UKRAINIAN = "Колона прибула до обложеного міста о
         (RUSSIAN, ("en-US",), "ru"),
         (ENGLISH, ("en-GB",), "en"),
         ("Ja", ("de_DE",), "de"),
-        ("Ja", (), None),
+        ("Ja", (), "und"),
         ("Так", ("en", "uk"), "uk"),  # not in Latin letters
         ("救援车队到达。", ("zh-Hans",), "zh"),
-        ("Ja", ("klingon", "x-default", "", None, "xx"), None),
+        ("Ja", ("klingon", "x-default", "", None, "xx", "und"), "und"),
         ("", ("uk_UA.UTF-8",), "uk"),
-        ("12345", (), None),
+        ("12345", (), "und"),
+        (ENGLISH[:90] + GERMAN[:90] + FRENCH[:90], (), "und"),
+        (ENGLISH[:90] + UKRAINIAN[:90], (), "und"),
+        (CODE, (), "und"),
+        (SCORES, (), "und"),
+        (CODE, ("en",), "en"),  # somebody says so
     ],
 )
 def test_language(text: str, hints: tuple[str | None, ...], expected: str | None) -> None:
     assert clean.language(text, hints) == expected
+
+
+def test_the_score_says_how_sure_a_language_is() -> None:
+    sure, told, none = (cleaned(f"<p>{text}").language_score for text in (UKRAINIAN, "Ja", CODE))
+    assert sure is not None
+    assert sure > 0.95
+    assert told == none == 0
 
 
 BOMBS = {

@@ -59,7 +59,11 @@ def test_no_page_is_left_of_a_rule_that_went() -> None:
 @pytest.mark.parametrize(
     ("text", "place", "problem"),
     [
-        ("sel.example: {text: p}\norlen.example:\n  txt: p\n", "line 3, column 3", "'txt' is not known in a rule"),
+        (
+            "sel.example: {text: p}\norlen.example:\n  txt: p\n",
+            "line 3, column 3",
+            "'txt' is not known in the rule for orlen.example",
+        ),
         ("sel.example:\n  text: [p, 'p >']\n", "line 2, column 13", "'p >' is no CSS selector"),
         ("sel.example:\n  text: p:nope\n", "line 2, column 9", "no CSS selector"),
         ("sel.example:\n  drop: #box\n", "line 2, column 8", "quote what begins with #"),
@@ -74,6 +78,8 @@ def test_no_page_is_left_of_a_rule_that_went() -> None:
         ("sel.example: {text: {a: b}}\n", "line 1", "must be a text"),
         ("- sel.example\n", "line 1", "must be a mapping"),
         ("sel.example: [\n", "line 2", "not YAML"),
+        ("sel.example: " + "[" * 5_000 + "]" * 5_000, "line 1, column 25", "nested deeper than 12 levels"),
+        ("sel.example: " + "{a: " * 5_000 + "}" * 5_000, "line 1", "nested deeper than 12 levels"),
         ("sel.example: {text: p}\x00", "line 1", "not YAML"),
     ],
 )

@@ -45,13 +45,15 @@ def explain(
     found = metadata.read(stated, url=url, captured=captured, rule=rule)
     story = bodies.story(parsed, data=found.body, descriptions=found.standfirst, kind=found.kind, rule=rule)
     text = _text(story.paragraphs)
+    told = languages.recognised(text or found.title or "", found.languages)
     cleaned = Cleaned(
         text=without_title(text, found.title),
         title=found.title,
         published=found.published,
         published_from=found.published_from,
         authors=found.authors,
-        language=language(text or found.title or "", found.languages),
+        language=told.code,
+        language_score=round(told.score, 3),
         canonical_url=found.canonical_url,
         site=found.site,
         wall=walls.kind(found.title, text) or kinds.no_story(stated, url, kind=story.kind, text=text),
@@ -81,13 +83,13 @@ def _text(paragraphs: Sequence[str]) -> str:
     return words.sane("\n\n".join(paragraphs), TEXT_LENGTH).strip()
 
 
-def language(text: str, hints: Sequence[str | None] = ()) -> str | None:
-    """The language of the text by ISO 639-1; None where it cannot be told.
+def language(text: str, hints: Sequence[str | None] = ()) -> str:
+    """The language of the text by ISO 639-1; `und` where it cannot be told.
 
     `hints` are what is said of it, the most trusted first (an archive's word, then a page's or a feed's): the first one
     wins unless the text is long enough to refute it or is not written in its letters.
     """
-    return languages.language(text, hints)
+    return languages.recognised(text, hints).code
 
 
 _FIRST_LINES = re.compile(r"\s*([^\n]*)(?:\n+|$)")

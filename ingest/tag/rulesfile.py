@@ -8,29 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from ingest import yaml_nodes
 from ingest.errors import SettingsError
+from ingest.languages import ISO_639_1 as LANGUAGES
 from ingest.models import Status
 from ingest.tag.lexicon import LONGEST_WORD
 
 MAX_BYTES = 4_000_000  # of a rules file; a hundred times the bundled one
-MAX_DEPTH = 12  # of nesting in it; the format needs six
 MOST_FAULTS = 100  # that are named of a file; nobody reads more at once
 MARKERS = ("ignore", "teaser", "clause")  # words by language that stand at the top of the file
 SCOPES = ("clause", "sentence", "neighbours")
-# ISO 639-1, as of 2024.
-_CODES = (
-    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el "
-    "en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it "
-    "iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt "
-    "my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl "
-    "sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo "
-    "za zh zu"
-)
-LANGUAGES = frozenset(_CODES.split())
 ANY = "any"  # words that stand in every language's text: NATO, HIMARS
 _TERM = re.compile(r"\*?[^\W_]+(?:['’ʼ][^\W_]+)*[*~]?|#")  # a word of the rules file
 MODES = (Status.NEGATED, Status.HYPOTHETICAL, Status.DEMANDED, Status.PLANNED)  # the first that is found counts
@@ -83,18 +73,8 @@ class RulesFile:
 
 
 def content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise SettingsError(
-            f"cannot be read ({error.strerror or type(error).__name__}).",
-            subject=str(path),
-            advice="Name a file of topic rules.",
-        ) from error
-    if len(data) > MAX_BYTES:
-        raise SettingsError(f"is larger than {MAX_BYTES:,} bytes: no file of topic rules is.", subject=str(path))
-    return data
+    """The bytes of a rules file. Raises SettingsError where there is none."""
+    return yaml_nodes.content(path, most=MAX_BYTES, what="file of topic rules", advice="Name a file of topic rules.")
 
 
 def parse(data: bytes, path: str) -> RulesFile:
@@ -112,36 +92,13 @@ def read(data: bytes, path: str) -> tuple[RulesFile | None, list[SettingsError]]
     """The rules and no fault, or None and every fault, each with its line and column; MOST_FAULTS at most."""
     reader = _Reader(path)
     try:
-        file = reader.file(_compose(data, path))
+        file = reader.file(reader.root(data))
     except _TooMany:
         file = None
     except SettingsError as error:
         file = None
         reader.faults.append(error)
-    except yaml.MarkedYAMLError as error:
-        place = error.problem_mark or error.context_mark
-        return None, [_wrong(path, place, f"not YAML: {error.problem or error.context}")]
-    except (yaml.YAMLError, UnicodeError, ValueError) as error:
-        return None, [_wrong(path, None, f"not YAML: {' '.join(str(error).split())[:200]}")]
     return (None if reader.faults else file), reader.faults
-
-
-def _compose(data: bytes, path: str) -> yaml.Node | None:
-    """The document's nodes. Aliases and deep nesting are refused before anything is built of them."""
-    loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    depth = 0
-    for event in yaml.parse(data, Loader=loader):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            problem = "anchors and aliases (&name, *name) are not allowed; quote a word that begins with *"
-            raise _wrong(path, event.start_mark, problem)
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise _wrong(path, event.start_mark, f"nested deeper than {MAX_DEPTH} levels")
-    root: yaml.Node | None = yaml.compose(data, Loader=loader)
-    return root
 
 
 def _line(part: yaml.Node) -> int:
@@ -149,30 +106,20 @@ def _line(part: yaml.Node) -> int:
     return part.start_mark.line + 1 if part.start_mark else 1
 
 
-def _wrong(path: str, mark: Any, problem: str) -> SettingsError:
-    """The error for a fault at a mark: yaml's own or its C twin's, or None for the file's beginning."""
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    place = f"{path}, line {line}, column {column}"
-    return SettingsError(f"{problem}.", subject=place, advice="`sitrep topics check FILE` names every fault.")
-
-
 class _TooMany(Exception):
     """More faults than anybody reads."""
 
 
-class _Reader:
+class _Reader(yaml_nodes.Nodes):
     """Nodes of a rules file → `RulesFile`; every fault names its line and column.
 
     What is wrong with one word, group or rule is kept in `faults`, and reading goes on with the next.
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        super().__init__(path, "`sitrep topics check FILE` names every fault.")
         self.faults: list[SettingsError] = []
         self.places: dict[tuple[str, str, str], tuple[int, int]] = {}
-
-    def wrong(self, node: yaml.Node, problem: str) -> SettingsError:
-        return _wrong(self.path, node.start_mark, problem)
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
@@ -186,7 +133,7 @@ class _Reader:
 
     def file(self, root: yaml.Node | None) -> RulesFile:
         if root is None:
-            raise _wrong(self.path, None, "the file is empty")
+            raise self.at(None, "the file is empty")
         parts = self.mapping(root, "the file", {"topics", "groups", "status", "rules", *MARKERS})
         for needed in ("topics", "groups", "rules"):
             if needed not in parts:
@@ -203,31 +150,6 @@ class _Reader:
                 with self.going_on():
                     markers[name] = self.words(node, name)
         return RulesFile(topics, groups, markers, self.rules(parts["rules"], topics, groups), lines, self.places)
-
-    def mapping(self, node: yaml.Node, what: str, allowed: Iterable[str] | None = None) -> dict[str, yaml.Node]:
-        if not isinstance(node, yaml.MappingNode):
-            raise self.wrong(node, f"{what} must be a mapping of names to values")
-        found: dict[str, yaml.Node] = {}
-        for key, value in node.value:
-            name = self.text(key, f"a name in {what}")
-            if name in found:
-                raise self.wrong(key, f"{name!r} stands twice in {what}")
-            if allowed is not None and name not in allowed:
-                raise self.wrong(key, f"{name!r} is not known in {what}; known are {', '.join(sorted(allowed))}")
-            found[name] = value
-        return found
-
-    def items(self, node: yaml.Node, what: str) -> list[yaml.Node]:
-        if not isinstance(node, yaml.SequenceNode):
-            raise self.wrong(node, f"{what} must be a list")
-        if not node.value:
-            raise self.wrong(node, f"{what} is empty")
-        return list(node.value)
-
-    def text(self, node: yaml.Node, what: str) -> str:
-        if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
-            raise self.wrong(node, f"{what} must be a text")
-        return " ".join(node.value.split())
 
     def names(self, node: yaml.Node, what: str) -> tuple[str, ...]:
         found: list[str] = []
