@@ -133,8 +133,14 @@ def test_teasers_of_other_stories_in_a_row_are_none_of_it() -> None:
         f"<p>The council reckons with {n} tickets a day in the first summer after the repairs.</p></div>"
         for n in range(5)
     )
-    page = f"<article><h1>The harbour of Sel is open again</h1>{STORY}<div class='grid'>{cards}</div></article>"
-    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+    for stories in (STORY, STORY + STORY.replace("<p>", "<p>Again: ") * 2):
+        for grid in (cards, cards * 8):
+            page = (
+                f"<article><h1>The harbour of Sel is open again</h1>{stories}<div class='grid'>{grid}</div></article>"
+            )
+            found = paragraphs(page)
+            assert found[:3] == [FIRST, SECOND, THIRD]
+            assert any("tickets a day" in text for text in found) is (stories is STORY and grid is not cards)
 
 
 def test_several_containers_of_one_story() -> None:

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 
 from ingest.clean.blocks import Block, Element
 
-_MOST_LEVELS = 4  # between a card and its text
+_MOST_LEVELS = 6  # between a card and its text
 _LONGEST = 400  # characters of a card that are in no link
 _FEWEST = 3
 _SHORTEST_TITLE = 15
+_STORY = 800.0  # of prose in no card: then it is a story, however many cards stand below
 _NO_CARDS = frozenset(("p", "li", "h2", "h3", "h4", "td", "th"))
 _DIGITS = re.compile(r"\d+")
 
 
 def of_other_stories(elements: list[Element], blocks: Sequence[Block], core: int) -> tuple[list[Block], bool]:
     """The kept blocks that stand in cards: in elements of one parent and one name, nearly all with a title in a link
-    and all with no more than a line or two beside it; and whether they are most of what is kept: such a page is a list.
+    and all with no more than a line or two beside it. And whether they are nearly all that is kept: it is a list then.
 
     `core` is the index of the element that holds the story.
     """
@@ -34,7 +35,8 @@ def of_other_stories(elements: list[Element], blocks: Sequence[Block], core: int
     cards = _cards(elements, titles, lengths)
     found = [block for block in blocks if block.kept and not cards.isdisjoint(_around(elements, block.element, core))]
     kept = sum(block.weight for block in blocks if block.kept)
-    return found, bool(found) and sum(block.weight for block in found) >= 0.6 * kept
+    told = sum(block.weight for block in found)
+    return found, bool(found) and told >= 0.6 * kept and kept - told < _STORY
 
 
 def _cards(elements: list[Element], titles: dict[int, int], lengths: dict[int, int]) -> set[int]:

@@ -13,6 +13,7 @@ OWN = re.compile(
     | credit: | sources?: | © | copyright
     | \(?reporting[ ]by | \(?editing[ ]by | additional[ ]reporting
     | this[ ](?:article|story)[ ](?:was[ ]|is[ ])?(?:originally|first|appeared|published) | originally[ ]published
+    | (?:get|join|receive)\b.{0,80}\bnewsletters?\b
     | watch(?:[ ]now|:) | listen(?:[ ]now|:) | download[ ](?:the|our) | join[ ](?:the|our)[ ]
     | (?:last[ ])?updated\b | published\b | if[ ]you[ ](?:purchase|buy|click) | we[ ]may[ ](?:earn|receive|get)
     | (?:story|article)[ ]continues | loading\b | disclaimer\b | correction: | editor.s[ ]note
