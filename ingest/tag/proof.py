@@ -94,9 +94,16 @@ def whole(book: Book, found: Sequence[Sentence]) -> tuple[int, int]:
 
 
 def fitting(book: Book, found: Sequence[Sentence]) -> list[Compiled]:
-    """The rules that the story as a whole allows."""
+    """The rules that the story as a whole allows: of most, it lacks a word that some sentence would have to have."""
     story, off = whole(book, found)
-    return [rule for rule in book.rules if (story & rule.story or not rule.story) and not off & rule.story_block]
+    return [
+        rule
+        for rule in book.rules
+        if story & rule.need == rule.need
+        and (story & rule.nearby or not rule.nearby)
+        and (story & rule.story or not rule.story)
+        and not off & rule.story_block
+    ]
 
 
 def prove(
