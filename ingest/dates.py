@@ -162,8 +162,26 @@ _MONTH_NAMES = """
     november nov novembre noviembre ноябрь ноября ноя нояб листопад листопада лис лист
     december dec dezember dez décembre decembre déc diciembre dic декабрь декабря дек грудень грудня гру груд
 """
+# Italian, Portuguese, Polish, Dutch, Swedish, Romanian, Turkish, Greek: what they do not share with those.
+_MORE_MONTH_NAMES = """
+    gennaio gen janeiro stycznia styczeń januari ianuarie ocak ιανουαρίου ιαν
+    febbraio fevereiro fev lutego luty februari februarie şubat φεβρουαρίου φεβ
+    março marca marzec maart mart martie μαρτίου μαρ
+    aprile kwietnia kwiecień aprilie nisan απριλίου απρ
+    maggio mag maio maja maj mei mayıs μαΐου μαϊου μάιος
+    giugno giu junho czerwca czerwiec iunie haziran ιουνίου ιουν
+    luglio lug julho lipca lipiec iulie temmuz ιουλίου ιουλ
+    sierpnia sierpień augustus augusti ağustos αυγούστου αυγ
+    settembre setembro września wrzesień septembrie eylül σεπτεμβρίου σεπ σεπτ
+    ottobre ott outubro out października październik octombrie ekim οκτωβρίου οκτ
+    novembro listopada noiembrie kasım νοεμβρίου νοε
+    dicembre dezembro grudnia grudzień decembrie aralık δεκεμβρίου δεκ
+"""
 _MONTHS = {
-    name: month for month, names in enumerate(_MONTH_NAMES.strip().splitlines(), start=1) for name in names.split()
+    name: month
+    for table in (_MONTH_NAMES, _MORE_MONTH_NAMES)
+    for month, names in enumerate(table.strip().splitlines(), start=1)
+    for name in names.split()
 }
 _WEEKDAY_NAMES = """
     monday mon montag mo lundi lun lunes понедельник пн понеділок
@@ -279,3 +297,46 @@ def stands_in(day: date, texts: Iterable[str]) -> bool:
         forms += [rf"{d}(?P<b>[-/.]){m}(?P=b){y}", rf"{m}(?P<c>[-/.]){d}(?P=c){y}"]
     written = re.compile(rf"(?<!\d)(?:{'|'.join(forms)})(?!\d)", re.IGNORECASE)
     return any(written.search(text) for text in texts)
+
+
+_NAMES = "|".join(sorted(_MONTHS, key=len, reverse=True))
+_YEAR = r"((?:19|20)\d\d)"
+_EITHER = (4, 3, 1)  # groups of year, month and day, or of year, day and month
+_DAYS = [
+    (re.compile(rf"(?<!\d)(?:{pattern})(?!\d)", re.IGNORECASE), order)
+    for pattern, order in (
+        (rf"{_YEAR}([-/.])(\d\d?)\2(\d\d?)", (1, 3, 4)),
+        (rf"{_YEAR}年\s?(\d\d?)月\s?(\d\d?)日", (1, 2, 3)),
+        (
+            rf"(\d\d?)(?:st|nd|rd|th|er|º)?[\s.,-]{{0,3}}(?:de\s|of\s)?({_NAMES})[.,]?[\s-]{{0,2}}(?:del?\s)?{_YEAR}",
+            (3, 2, 1),
+        ),
+        (rf"(?<![^\W\d_])({_NAMES})\.?\s?(\d\d?)(?:st|nd|rd|th)?,?\s{{1,2}}{_YEAR}", (3, 1, 2)),
+        (rf"(\d\d?)\.(\d\d?)\.{_YEAR}", (3, 2, 1)),
+        (rf"(\d\d?)([-/])(\d\d?)\2{_YEAR}", _EITHER),
+    )
+]
+_A_YEAR = re.compile(r"(?:19|20)\d\d", re.ASCII)
+
+
+def days_in(text: str) -> list[tuple[date, int, int]]:
+    """The days that a line writes in full, each with where it begins and ends; in doubt (03/04/2022) there is none."""
+    if not _A_YEAR.search(text):
+        return []
+    found = []
+    for pattern, order in _DAYS:
+        for match in pattern.finditer(text):
+            year, month, day = (match[group] for group in order)
+            try:
+                found.append((_day_of(year, month, day, doubted=order == _EITHER), match.start(), match.end()))
+            except ValueError:  # a day that does not exist, or one of two
+                continue
+    return sorted(found, key=lambda each: each[1])
+
+
+def _day_of(year: str, month: str, day: str, *, doubted: bool) -> date:
+    """The day; `doubted`: day and month may stand the other way round. Raises ValueError where there is none."""
+    m, d = _MONTHS.get(month.casefold()) or int(month), int(day)
+    if doubted and d <= 12 and m <= 12 and d != m:
+        raise ValueError(day)
+    return date(int(year), d, m) if doubted and m > 12 else date(int(year), m, d)

@@ -333,3 +333,18 @@ def test_errors_and_walls_are_named(title: str, kind: str | None) -> None:
 def test_a_story_with_the_title_of_an_error_is_a_story() -> None:
     text = "".join(f"<p>{FIRST} {n}</p>" for n in range(10))
     assert cleaned(f"<h1>Access denied</h1>{text}").wall is None
+
+
+@pytest.mark.parametrize(
+    ("line", "day"),
+    [
+        ('<div class="entry-date">12 May 2022</div>', "2022-05-12"),
+        ("<div>Kraków, 12 maja 2022, 14:05</div>", "2022-05-12"),
+        ('<div class="info">Last updated 14 May 2022</div><div class="info">12 May 2022</div>', "2022-05-12"),
+    ],
+)
+def test_the_day_in_the_line_near_the_heading_is_that_of_the_story(line: str, day: str) -> None:
+    other = '<div class="date">1 February 2021</div><p>Another story, of which there is only this line to be read.</p>'
+    html = f"<h1>The bridge over the river stays closed</h1>{line}{STORY}<div>{other * 12}</div>"
+    found = cleaned(html, url=None)
+    assert (found.published, found.published_from) == (day, "page: text")

@@ -256,3 +256,22 @@ def test_offsets_are_those_of_every_moment(name: str) -> None:
         assert timedelta(seconds=ahead) == datetime.fromtimestamp(at, time_zones.named(name)).utcoffset()
     assert all(before != after for (_, before), (_, after) in itertools.pairwise(told))
     assert time_zones.offsets(name, 0, 0) == time_zones.offsets(name, 0, 1)[:1]
+
+
+@pytest.mark.parametrize(
+    ("line", "days"),
+    [
+        ("By Mara Lind | 5 May 2022 at 10:15", ["2022-05-05"]),
+        ("Posted May 5th, 2022, seen 2022-05-09", ["2022-05-05", "2022-05-09"]),
+        ("Opublikowano: 21 grudnia 2011 r.", ["2011-12-21"]),
+        ("Δημοσίευση: 4 Απριλίου 2013", ["2013-04-04"]),
+        ("2012年1月12日 17:09", ["2012-01-12"]),
+        ("05.04.2025 and 17/08/2024 and 08/17/2024", ["2025-04-05", "2024-08-17", "2024-08-17"]),
+        ("03/04/2022", []),  # the third of April or the fourth of March
+        ("31 June 2022, 120 May 2022, order 12022-05-05", []),
+    ],
+)
+def test_the_days_in_a_line(line: str, days: list[str]) -> None:
+    found = dates.days_in(line)
+    assert [day.isoformat() for day, _, _ in found] == days
+    assert all(str(day.year) in line[start:end] for day, start, end in found)

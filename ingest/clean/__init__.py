@@ -16,8 +16,8 @@ from datetime import datetime
 from difflib import SequenceMatcher
 
 from ingest import sites, words
+from ingest.clean import blocks, fragments, kinds, languages, markup, metadata, statements, walls
 from ingest.clean import body as bodies
-from ingest.clean import fragments, kinds, languages, markup, metadata, statements, walls
 from ingest.models import Cleaned
 
 TEXT_LENGTH = 1_000_000  # code points of a story's text; a novel has as many
@@ -42,8 +42,9 @@ def explain(
     """What `page` gives, and how its text was found: the page's blocks, each with the reason why it was kept or not."""
     parsed = markup.parse(words.mended_utf8(markup.utf8(body, charset)))
     stated = statements.read(parsed)
-    found = metadata.read(stated, url=url, captured=captured, rule=rule)
-    story = bodies.story(parsed, data=found.body, descriptions=found.standfirst, kind=found.kind, rule=rule)
+    outline = blocks.of(parsed, rule)
+    found = metadata.read(stated, outline, url=url, captured=captured, rule=rule)
+    story = bodies.story(parsed, outline, data=found.body, descriptions=found.standfirst, kind=found.kind)
     text = _text(story.paragraphs)
     told = languages.recognised(text or found.title or "", found.languages)
     cleaned = Cleaned(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborNode
 
+from ingest.clean.markup import Page
 from ingest.clean.naming import HIDDEN, judged
-from ingest.sites import DROP
+from ingest.sites import DROP, Site
 
 # Elements that hold no words of a story, whatever their class; they are not entered.
 _SKIPPED = frozenset(
@@ -109,6 +110,24 @@ class _Walk:
         ruled = DROP if DROP in (mark, above) else mark or above
         self.elements.append(Element(tag, self.here, names, stated, "", body, ruled))
         self.here = len(self.elements) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A page's elements (the body is number 0) and blocks, both in their order. `ruled`: its site has a rule."""
+
+    elements: list[Element] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    ruled: bool = False
+
+
+def of(page: Page, rule: Site | None = None) -> Outline:
+    """The outline of a page by the rule of its site; empty where the page is nested too deeply for a tree."""
+    body = page.tree.body
+    if body is None or not page.whole:
+        return Outline()
+    marks = rule.marks(page.tree) if rule else {}
+    return Outline(*read(body, marks), bool(marks))
 
 
 _LINES = re.compile(r"\v\s*\v[\s\v]*")

@@ -10,9 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from ingest import sites, words
-from ingest.clean import blocks as reading
 from ingest.clean import cards, container, entries, fragments, kinds, markup, script_state
-from ingest.clean.blocks import HEADINGS, Block, Element
+from ingest.clean.blocks import HEADINGS, Block, Element, Outline
 from ingest.clean.container import DENSITY, ends, is_dense, width
 from ingest.clean.furniture import ONWARD, OWN, SIGNATURE, STANDFIRST, reserves_rights
 
@@ -39,29 +38,25 @@ class Story:
 
 def story(
     page: markup.Page,
+    outline: Outline,
     *,
     data: Sequence[str],
     descriptions: Sequence[str] = (),
     kind: str | None = None,
-    rule: sites.Site | None = None,
 ) -> Story:
-    """The story of a page. `data` is its text, in one piece or several, as the page's data states it, `descriptions`
-    what the page says of it in a sentence, `kind` what kind of page it says that it is, `rule` that of its site."""
+    """The story of a page that has this outline. `data` is its text, in one piece or several, as the page's data
+    states it, `descriptions` what the page says of it in a sentence, `kind` what kind of page it says that it is."""
     if not page.whole:
         return Story(fragments.of_soup(page.text()), "paragraphs")
-    found = Story([])
-    marks = rule.marks(page.tree) if rule else {}
-    body = page.tree.body
-    if body is not None:
-        elements, blocks = reading.read(body, marks)
-        if _choose_by_rule(elements, blocks):
-            return Story(_paragraphs(elements, blocks), "site rule", tuple(blocks), kind or kinds.ARTICLE)
-        kind = _choose(elements, [block for block in blocks if block.why != sites.DROP], descriptions, kind)
-        found = Story(_paragraphs(elements, blocks), "blocks", tuple(blocks), kind)
+    elements, blocks = outline.elements, outline.blocks
+    if outline.ruled and _choose_by_rule(elements, blocks):
+        return Story(_paragraphs(elements, blocks), "site rule", tuple(blocks), kind or kinds.ARTICLE)
+    kind = _choose(elements, [block for block in blocks if block.why != sites.DROP], descriptions, kind)
+    found = Story(_paragraphs(elements, blocks), "blocks", tuple(blocks), kind)
     if _width(found.paragraphs) >= _LITTLE:
         return found
     others = [replace(found, paragraphs=_of_data(data), by="data")]
-    if not marks:  # scripts and trafilatura know nothing of what a rule drops
+    if not outline.ruled:  # scripts and trafilatura know nothing of what a rule drops
         if _width(others[0].paragraphs) < _LITTLE:
             others.append(replace(found, paragraphs=_of_data(script_state.paragraphs(page)), by="script"))
         if len(page.source) <= _LONGEST:

@@ -1,6 +1,7 @@
 """When a page says that its story was published.
 
-Believed in this order: JSON-LD, meta elements, microdata, `<time>`, the day in the address, htmldate's search.
+Believed in this order: JSON-LD, meta elements, microdata, `<time>`, the day in the address, the line near the
+heading, htmldate's search.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from urllib.parse import urlsplit
 from selectolax.lexbor import LexborNode
 
 from ingest import dates
+from ingest.clean import datelines
+from ingest.clean.blocks import Outline
 from ingest.clean.markup import hush, shown
 from ingest.clean.statements import Statements, folded, strings
 
@@ -27,7 +30,9 @@ _PUBLISHED = """
 """.split()  # noqa: SIM905 - a table to be read
 
 
-def published(found: Statements, *, url: str | None, captured: datetime) -> tuple[str | None, str | None]:
+def published(
+    found: Statements, outline: Outline, *, title: str | None, url: str | None, captured: datetime
+) -> tuple[str | None, str | None]:
     """The date of publication and where it stands: "page" with the kind of statement, or "url"."""
     story, in_address = found.story, _in_address(url)
     for place, stated in (
@@ -41,7 +46,8 @@ def published(found: Statements, *, url: str | None, captured: datetime) -> tupl
         for value in stated[:10]:
             if date := dates.read(value, captured=captured):
                 return _on_the_day(date, in_address), place
-    date = _searched(found, captured)
+    date = datelines.day(outline.elements, outline.blocks, title=title, captured=captured)
+    date = date or _searched(found, captured)
     return (date, "page: text") if date else (None, None)
 
 

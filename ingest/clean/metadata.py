@@ -14,6 +14,7 @@ from typing import Any
 
 from ingest import addresses, dates, sites
 from ingest.clean import bylines, dating, kinds, statements
+from ingest.clean.blocks import Outline
 from ingest.clean.markup import shown
 from ingest.clean.statements import NAME_LENGTH, TITLE_LENGTH, Statements, folded, strings, tidy
 
@@ -38,16 +39,19 @@ class Metadata:
     kind: str | None = None
 
 
-def read(found: Statements, *, url: str | None, captured: datetime, rule: sites.Site | None = None) -> Metadata:
+def read(
+    found: Statements, outline: Outline, *, url: str | None, captured: datetime, rule: sites.Site | None = None
+) -> Metadata:
     """The metadata of the page at `url`; no date behind `captured` is believed. `rule` is its site's."""
     site = _site(found)
     outlet = (site, _host(url))
-    published, published_from = dating.published(found, url=url, captured=captured)
+    title = _title(found, outlet)
+    published, published_from = dating.published(found, outline, title=title, url=url, captured=captured)
     stated = {name: _by_rule(found, rule, name) for name in ("title", "date", "author")} if rule else {}
     if ruled := next((date for text in stated.get("date", ()) if (date := dates.read(text, captured=captured))), None):
         published, published_from = ruled, "page: site rule"
     return Metadata(
-        title=next(filter(None, map(tidy, stated.get("title", ()))), None) or _title(found, outlet),
+        title=next(filter(None, map(tidy, stated.get("title", ()))), None) or title,
         published=published,
         published_from=published_from,
         authors=bylines.names(stated.get("author", ())) or bylines.authors(found, outlet),
