@@ -1,4 +1,4 @@
-"""What finding near-identical stories costs, by the size of the window that a slice of stories is published into.
+"""What finding near-identical stories costs, by the size of the window that slices of stories are published into.
 
     python benchmarks/dedup.py [--full | WINDOW ...]     default: 10000 100000; --full: a million too, some minutes
 
@@ -6,11 +6,14 @@ Stories are made up: words of a Zipfian vocabulary, one in twenty a copy, cut an
 instant, so that the whole store is one window. The store is SQLite's; its tables of words stay empty. Reported are
 
     fingerprints  stories of 512 words per CPU second
-    join          CPU microseconds a story for publishing a slice of 10,000 into the window: reading the window,
-                  judging, asking for links, without the close look at texts; and what memory that takes on top of what
-                  the process had before
-    sort          the same for numpy sorting the hashes of the slice and the window once: no join by sorting is cheaper
-    rensa         the same for asking and adding to an index of MinHash bands in memory, without making the
+    loading       CPU microseconds for each story of the window, read from the store once a run; and what memory the
+                  window takes then
+    join          CPU microseconds for each story of the slices of 5,000 that are published into it: putting it into the
+                  index, finding what may belong to it, judging without the close look at texts; mean of four slices
+    whole         stories of so many words for which fingerprint and join take a CPU second
+    peak          memory of the whole process at its most, on top of what it had before
+    sort          microseconds a story for sorting the hashes of the window, which a join of all at once begins with
+    rensa         the same as join for asking and adding to an index of MinHash bands in memory, without making the
                   signatures; it is installed into a throwaway environment by uv, and left out where that fails
 """
 
@@ -35,8 +38,9 @@ from ingest.models import Fingerprint, Window
 from ingest.store import rows
 from ingest.store.sqlite import SqliteStore
 
-SLICE = 10_000
-WORDS = 300
+PIECE = 10_000
+SLICE, SLICES = 5_000, 4
+WORDS, LONG = 120, 512
 NOON = int(datetime(2024, 5, 24, 12, tzinfo=UTC).timestamp())
 PEER = """
     import sys, time
@@ -86,8 +90,8 @@ class Writer:
         return [(None, text) for text in texts]
 
     def stories(self, count: int) -> Iterator[tuple[str, int, Fingerprint]]:
-        for start in range(0, count, SLICE):
-            prints = dedup.fingerprints(self.texts(min(SLICE, count - start)))
+        for start in range(0, count, PIECE):
+            prints = dedup.fingerprints(self.texts(min(PIECE, count - start)))
             ids = self._rng.integers(0, 1 << 63, len(prints)).tolist()
             yield from ((f"{id_:032x}", NOON, print_) for id_, print_ in zip(ids, prints, strict=True))
 
@@ -96,24 +100,30 @@ def main() -> None:
     if sys.argv[1:2] == ["--join"]:
         print(json.dumps(_join(Path(sys.argv[2]), int(sys.argv[3]))))
         return
-    print(f"fingerprints {_fingerprints():10,.0f} stories of 512 words per CPU second")
+    print(f"fingerprints {_fingerprints(512):10,.0f} stories of 512 words per CPU second")
     sizes = [10_000, 100_000, 1_000_000] if sys.argv[1:] == ["--full"] else [int(size) for size in sys.argv[1:]]
     for size in sizes or [10_000, 100_000]:
-        words = WORDS if size <= 100_000 else 120
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "sitrep.db"
-            hashes = _fill(path, size, words)
-            command = [sys.executable, __file__, "--join", str(path), str(words)]
-            join, megabytes, links = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        sort = _sort(hashes)
-        print(
-            f"window {size:9,}, {words} words a story: join {join:7.1f} µs a story, {megabytes:4.0f} MB, {links} links"
-        )
-        print(f"{'':17} sort {sort:7.1f} µs: join costs {join / sort:.1f} times as much{_rensa(size, join)}")
+        for words in (WORDS, LONG) if size <= 100_000 else (WORDS,):
+            _measure(size, words)
 
 
-def _fingerprints() -> float:
-    texts = Writer(3, 512).texts(4000)
+def _measure(size: int, words: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sitrep.db"
+        hashes = _fill(path, size, words)
+        command = [sys.executable, __file__, "--join", str(path), str(words)]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    whole = 1e6 / (1e6 / _fingerprints(words) + told["join"])
+    print(f"window {size:9,}, {words} words a story, {hashes / size:.0f} shingles:")
+    print(
+        f"    loading {told['loading']:5.1f} µs a story; it takes {told['window']:.0f} MB, peak {told['peak']:.0f} MB"
+    )
+    print(f"    join    {told['join']:5.1f} µs a story; fingerprint and join: {whole:,.0f} stories per CPU second")
+    print(f"    peers   sort {_sort(hashes) / size:.1f} µs{_rensa(size)}", flush=True)
+
+
+def _fingerprints(words: int) -> float:
+    texts = Writer(3, words).texts(4000)
     best = 0.0
     for _ in range(3):
         started = time.process_time()
@@ -144,21 +154,30 @@ def _fill(path: Path, size: int, words: int) -> int:
     return hashes
 
 
-def _join(path: Path, words: int) -> tuple[float, int, int]:
+def _join(path: Path, words: int) -> dict[str, float]:
     store = SqliteStore(path)
-    now = Window.of(Writer(2, words).stories(SLICE))
-    moment = datetime.fromtimestamp(NOON, UTC)
+    writer = Writer(2, words)
+    slices = [Window.of(writer.stories(SLICE)) for _ in range(SLICES)]
+
+    def load(since: int, until: int) -> Iterator[Window]:
+        return store.window(datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC))
+
     before = _resident()
+    scene = dedup.Scene(load)
     started = time.process_time()
-    pieces = store.window(moment - dedup.REACH, moment + dedup.REACH)
-    verdicts = dedup.judge(pieces, now.ids, now, store.links, lambda some: [None] * len(some))
-    spent = time.process_time() - started
+    scene.reach([NOON], lambda: None)
+    loaded = time.process_time()
+    size, window = len(scene), _resident() - before
+    for now in slices:
+        dedup.judge_change(scene, [NOON], now.ids, now, store.links, lambda some: [None] * len(some))
+    joined = time.process_time()
     store.close()
-    return (
-        spent / SLICE * 1e6,
-        (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10) - before >> 20,
-        len(verdicts.linked),
-    )
+    return {
+        "loading": (loaded - started) / size * 1e6,
+        "join": (joined - loaded) / (SLICE * SLICES) * 1e6,
+        "window": window / 1e6,
+        "peak": ((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10) - before) / 1e6,
+    }
 
 
 def _resident() -> int:
@@ -170,16 +189,16 @@ def _sort(hashes: int) -> float:
     numbers = np.random.default_rng(1).integers(0, 1 << 63, hashes, np.uint64)
     started = time.process_time()
     np.argsort(numbers, kind="stable")
-    return (time.process_time() - started) / SLICE * 1e6
+    return (time.process_time() - started) * 1e6
 
 
-def _rensa(size: int, join: float) -> str:
+def _rensa(size: int) -> str:
     command = ["uv", "run", "--no-project", "--quiet", "--with", "rensa,numpy", "python", "-c", textwrap.dedent(PEER)]
     try:
         found = subprocess.run([*command, str(size), str(SLICE)], check=True, capture_output=True, timeout=600)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return f"; rensa {float(found.stdout):.1f} µs, join {join / float(found.stdout):.1f} times as much"
+    return f", rensa {float(found.stdout):.1f} µs"
 
 
 if __name__ == "__main__":

@@ -80,15 +80,20 @@ def moment(seconds: int) -> datetime:
 
 @dataclass
 class Publisher:
-    """What publishing does about copies, over a store in memory."""
+    """What publishing does about copies, over a store in memory. `kept`: how many stories the scene may hold on to
+    beyond what it needs; None: it forgets everything after each slice."""
 
     many: int = dedup.COMMON
     piece: int = 1000  # stories that are handed out at once
+    kept: int | None = None
     rows: dict[str, Row] = field(default_factory=dict)
     known: dict[tuple[str, str], Link] = field(default_factory=dict)
     clusters: dict[str, tuple[str, bool]] = field(default_factory=dict)
     origins: dict[str, str | None] = field(default_factory=dict)
     looks: int = 0
+
+    def __post_init__(self) -> None:
+        self.scene = dedup.Scene(self.window, many=self.many, kept=self.kept or 0)
 
     def window(self, since: int, until: int) -> Iterator[Window]:
         inside = [row for row in self.rows.values() if since <= row.instant <= until]
@@ -108,7 +113,7 @@ class Publisher:
                 continue
             moments |= {row.instant, *([self.rows[row.id].instant] if row.id in self.rows else [])}
             changed[row.id] = row
-        verdicts = dedup.together(self.judge(since, until, changed) for since, until in dedup.reach(moments))
+        verdicts = self.judge(moments, changed)
         self.rows.update(changed)
         reached, links = dedup.touched(changed, verdicts, self.links)
         for pair in verdicts.unlinked:
@@ -119,8 +124,7 @@ class Publisher:
         self.clusters.update(places)
         self.origins.update(dedup.rewritten(heads, links, places))
 
-    def judge(self, since: int, until: int, changed: Mapping[str, Row]) -> dedup.Verdicts:
-        now = window(row for row in changed.values() if since <= row.instant <= until)
+    def judge(self, moments: Collection[int], changed: Mapping[str, Row]) -> dedup.Verdicts:
         rows = {**self.rows, **changed}
 
         def look(suspects: Sequence[dedup.Suspect]) -> Sequence[Kinship | None]:
@@ -129,7 +133,9 @@ class Publisher:
                 return [kinship(rows[x.a], rows[x.b]) for x in suspects]
             return dedup.CloseLook(lambda ids: {id_: (rows[id_].title, rows[id_].text or "") for id_ in ids})(suspects)
 
-        return dedup.judge(self.window(since, until), changed, now, self.links, look, many=self.many)
+        if self.kept is None:
+            self.scene.forget()
+        return dedup.judge_change(self.scene, moments, changed, window(changed.values()), self.links, look)
 
 
 def kinship(one: Row, other: Row) -> Kinship | None:
@@ -166,6 +172,7 @@ def by_the_book(rows: Iterable[Row], many: int) -> dict[tuple[str, str], Link]:
     """The links among these stories, pair by pair, without any index."""
     order = sorted(rows, key=lambda row: (row.instant, row.id))
     text = {row.id: (tuple(row.fingerprint.shingles.tolist()), row.fingerprint.numbers) for row in order}
+    counted = counted_by_the_book(order, text, many)
     result = {}
     for i, j in combinations(range(len(order)), 2):
         first, second = order[i], order[j]
@@ -173,8 +180,9 @@ def by_the_book(rows: Iterable[Row], many: int) -> dict[tuple[str, str], Link]:
             continue
         if any(text[row.id] in (text[first.id], text[second.id]) for row in order[i + 1 : j]):
             continue
-        share = share_by_the_book(first, second, order, text, many)
-        kin = Kinship.SAME if text[first.id] == text[second.id] else kinship(first, second)
+        copies = text[first.id] == text[second.id]
+        share = share_by_the_book(first, second, counted, copies=copies)
+        kin = Kinship.SAME if copies else kinship(first, second)
         if share is None or kin is None:
             continue
         numbers = [Counter(text[row.id][1]) for row in (first, second)]
@@ -186,14 +194,24 @@ def by_the_book(rows: Iterable[Row], many: int) -> dict[tuple[str, str], Link]:
     return result
 
 
-def share_by_the_book(first: Row, second: Row, order: list[Row], text: Mapping[str, tuple], many: int) -> float | None:
-    around = [row for row in order if first.instant - NEAR <= row.instant <= second.instant + NEAR]
-    carriers: Counter[int] = Counter()
-    for shingles, _ in {text[row.id] for row in around}:
-        carriers.update(shingles)
+def counted_by_the_book(order: list[Row], text: Mapping[str, tuple], many: int) -> dict[str, set[int]]:
+    """Of each story the shingles that are no boilerplate."""
+    result = {}
+    for row in order:
+        carriers: Counter[int] = Counter()
+        for stretch in range(row.instant // NEAR - 1, row.instant // NEAR + 2):
+            for shingles, _ in {text[other.id] for other in order if other.instant // NEAR == stretch}:
+                carriers.update(shingles)
+        result[row.id] = {x for x in text[row.id][0] if carriers[x] <= many}
+    return result
+
+
+def share_by_the_book(first: Row, second: Row, counted: Mapping[str, set[int]], *, copies: bool) -> float | None:
     limit = min(greatest(first), greatest(second))
-    one, other = ({x for x in text[row.id][0] if x <= limit and carriers[x] <= many} for row in (first, second))
-    shared, smaller = len(one & other), min(len(one), len(other))
+    one, other = ({x for x in row.fingerprint.shingles.tolist() if x <= limit} for row in (first, second))
+    shared, smaller = len(one & other & counted[first.id] & counted[second.id]), min(len(one), len(other))
+    if copies:
+        return 1.0 if shared >= 2 else None
     return shared / smaller if shared >= 2 and 6 * shared >= smaller else None
 
 
@@ -528,12 +546,6 @@ def test_a_story_that_is_dated_elsewhere_takes_its_links_along() -> None:
     assert publisher.clusters["s0"] == ("s0", True)
 
 
-def test_reach_merges_spans_that_meet() -> None:
-    width = 216 * HOUR + 1
-    assert dedup.reach([]) == []
-    assert dedup.reach([5, 0, 3 * width, 0]) == [(-width, 5 + width), (2 * width, 4 * width)]
-
-
 def test_an_empty_window_has_no_verdicts() -> None:
     nothing = window([])
     look = dedup.CloseLook(lambda ids: {})
@@ -630,12 +642,19 @@ def distinct(rows: list[Row]) -> list[Row]:
 
 @pytest.mark.parametrize("many", [MANY, 3, 2])
 @settings(max_examples=150, deadline=None)
-@given(rows=st.lists(story_rows, max_size=40).map(distinct), piece=st.integers(1, 20), data=st.data())
-def test_any_order_in_any_batches_gives_the_same(many: int, rows: list[Row], piece: int, data: st.DataObject) -> None:
+@given(
+    rows=st.lists(story_rows, max_size=40).map(distinct),
+    piece=st.integers(1, 20),
+    kept=st.sampled_from([None, 0, 8, 1000]),
+    data=st.data(),
+)
+def test_any_order_in_any_batches_gives_the_same(
+    many: int, rows: list[Row], piece: int, kept: int | None, data: st.DataObject
+) -> None:
     once = at_once(rows, many)
     assert once.known == by_the_book(once.rows.values(), many)
     order = data.draw(st.permutations(rows))
-    publisher = Publisher(many, piece)
+    publisher = Publisher(many, piece, kept)
     while order:
         size = data.draw(st.integers(1, len(order)))
         publisher.publish(order[:size])
@@ -670,8 +689,8 @@ def test_hundreds_of_stories_in_any_order_give_the_same(hours: int, many: int, f
     once = at_once(rows, many)
     assert once.known == by_the_book(once.rows.values(), many)
     assert len(once.known) >= 5
-    for order in (sorted(rows, key=lambda row: row.instant), rng.sample(rows, len(rows))):
-        publisher = Publisher(many, 100)
+    for order, kept in ((sorted(rows, key=lambda row: row.instant), None), (rng.sample(rows, len(rows)), 50)):
+        publisher = Publisher(many, 100, kept)
         while order:
             size = rng.choice((1, 20, 60))
             publisher.publish(order[:size])

@@ -16,7 +16,7 @@ import pytest
 from ingest import dates, dedup
 from ingest.models import Content, Fingerprint, Tags, TextFrom
 from ingest.pipeline.pipe import Pipe
-from ingest.pipeline.publishing import publish
+from ingest.pipeline.publishing import Surroundings, publish
 from ingest.settings import Settings
 from ingest.store import Query
 
@@ -151,15 +151,19 @@ def _hash(*parts: str) -> str:
 
 def filled(home: Path, batches: Iterable[Sequence[Content]]) -> dict[str, Any]:
     """What a store shows that got these batches, one after the other. A story is named by its guid there, not by its
-    id: the id of one that is known by two addresses is that of the one that was seen first."""
+    id: the id of one that is known by two addresses is that of the one that was seen first. Two publishers take turns,
+    each with what it kept from its last one."""
     pipe = Pipe(Settings(home, str(home / "landing")))
+    turns, publishers = random.Random(7), [Surroundings(pipe.store), Surroundings(pipe.store)]
     for number, batch in enumerate(batches):
         ordered = sorted(batch, key=lambda content: (content.instant(), content.id, content.captured))
         prints = dedup.fingerprints([(content.title, content.text) for content in ordered])
         path = f"stories/{'captures' if number % 3 else 'archive'}/{number:05d}"
         header = {"reading": "1", "position": 0, "last": True, "counts": {}, "reasons": {}, "named": []}
         pipe.landing.write_part(path, ordered, prints, header)
-        publish(pipe, [path], run="test")
+        if turns.random() < 0.3:
+            publishers.reverse()
+        publish(pipe, [path], run="test", around=publishers[0])
     stories = list(pipe.store.export(Query()))
     names = {story.id: str(story.content.guid) for story in stories}
     links = {

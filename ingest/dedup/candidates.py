@@ -1,7 +1,6 @@
-"""Which pairs share enough to be worth counting exactly.
+"""Which texts share enough with those that are looked for.
 
-A story that changed, or is affected by a change, is looked for by all its shingles but boilerplate, since either of a
-pair may be the smaller one.
+A text is looked for by all its shingles but boilerplate, since either of two may be the smaller one.
 """
 
 from __future__ import annotations
@@ -10,109 +9,87 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ingest.dedup.affected import Boilerplate
-from ingest.dedup.arrays import Flags, Ints, Wanted, at_least, ranges, shares_of, sums
-from ingest.dedup.counting import Sketch, Times, times_of
-from ingest.dedup.fingerprint import BOUND
-from ingest.dedup.scene import Scene, Stories
-from ingest.dedup.verdicts import FEWEST, NEAR_SECONDS, SUSPECT
-
-_SEVERAL = 8  # probes that have a shingle
+from ingest.dedup.arrays import PAIRS, Hashes, Ints, at_least, repeated
+from ingest.dedup.postings import BITS, EXTRA, NUMBER, Found, numbers
+from ingest.dedup.scene import Lookup, Scene, around, keys_of
+from ingest.dedup.stretch import Stretch
+from ingest.dedup.verdicts import FEWEST, SUSPECT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Probes:
-    """Stories that are looked for, by shingle: `story[rows[w]:rows[w + 1]]` are those that have `wanted.hashes[w]`, as
-    indices into `places`. Of each story `certain` shingles count in every pair."""
+class Alike:
+    """Texts `one` of a stretch and texts `other` of the same or the next one, and which part of the smaller one's
+    sample stands in the other."""
 
-    places: Ints
-    certain: Ints
-    wanted: Wanted
-    rows: Ints
-    story: Ints
-    key: Ints  # of each in `story` its shingle's number and its place: ascending
+    there: int  # the other's stretch
+    one: Ints
+    other: Ints
+    share: NDArray[np.float64]
 
 
-def certain(stories: Stories, sketch: Sketch, many: int) -> Flags:
-    """Which shingles count in every pair: of the regular sample, and never many."""
-    result: Flags = (stories.hashes < BOUND) & (sketch.at_most(stories.hashes) <= many)
-    return result
+def alike(scene: Scene, n: int, texts: Ints, lookup: Lookup) -> Iterator[Alike]:
+    """What shares enough with these texts of a stretch (ascending, each once), whose shingles `lookup` knows of."""
+    stretch = scene.stretches[n]
+    keys, whose = keys_of(stretch, texts)
+    postings = np.sort(keys | whose.view(np.uint64))
+    keys, counts = repeated(postings & ~NUMBER)
+    at = np.searchsorted(lookup.keys, keys)
+    for there in around(n, 1):
+        if not len(scene.stretches.get(there, ())):
+            continue
+        found = lookup.found(there)
+        usable = (found.counts > 0) & ~lookup.heavy(n) & ~lookup.heavy(there)
+        which = np.flatnonzero(np.repeat(usable[at], counts))
+        where = np.repeat(at, counts)[which]
+        if found.counts[where].sum() > PAIRS and len(texts) > 1:  # all that a text shares has to be counted at once
+            for half in np.array_split(texts, 2):
+                yield from alike(scene, n, half, lookup)
+            return
+        one, other, shared, extras = _shared(found, lookup.keys, where, numbers(postings[which]))
+        apart = (texts[one] != other) | (there != n) | stretch.several.values[texts[one]]  # or copies of it
+        yield _enough(scene, (n, there), texts[one[apart]], other[apart], shared[apart], extras[apart])
 
 
-def probes(stories: Stories, boilerplate: Boilerplate, scene: Scene, times: Times, sketch: Sketch, many: int) -> Probes:
-    """Probes for these stories."""
-    usual = ~boilerplate.within(stories.hashes, times_of(stories, times, scene))
-    hashes, story = stories.hashes[usual], stories.owners()[usual]
-    order = np.lexsort((stories.places[story], hashes))
-    unique, first = np.unique(hashes[order], return_index=True)
-    rows = np.append(first, len(order))
-    shingle = np.repeat(np.arange(len(unique)), np.diff(rows))
-    return Probes(
-        stories.places,
-        sums(certain(stories, sketch, many), stories.rows),
-        Wanted(unique),
-        rows,
-        story[order],
-        (shingle << 32) | stories.places[story[order]],
-    )
+def _shared(found: Found, keys: Hashes, where: Ints, whose: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Each pair that shares at least `FEWEST`: (whose, other text, shingles in common, how many of them are beyond the
+    regular sample)."""
+    asking = whose.view(np.uint64) << BITS
+    pairs, shared = repeated(found.pairs(where, asking))
+    extras = np.zeros(len(pairs), np.int64)
+    extra = np.flatnonzero(keys[where] >= EXTRA)
+    if len(extra):
+        some, count = repeated(found.pairs(where[extra], asking[extra]))
+        extras[np.searchsorted(pairs, some)] = count
+    enough = np.flatnonzero(shared >= FEWEST)
+    pairs = pairs[enough]
+    return (pairs >> BITS).view(np.int64), numbers(pairs), shared[enough], extras[enough]
 
 
-def candidates(scene: Scene, probes: Probes, sketch: Sketch, many: int) -> tuple[Ints, Ints]:
-    """The pairs (i, j), i the earlier, of a probe and any story that share enough; each once."""
-    parts = [np.empty(0, np.int64)]
-    for piece in scene.pieces() if len(probes.wanted) else ():
-        for probe, other, shared in _shared(scene, probes, piece):
-            enough = shared >= FEWEST
-            probe, other, shared = probe[enough], other[enough], shared[enough]
-            if not len(probe):
-                continue
-            found, which = np.unique(other - piece.places[0], return_inverse=True)
-            those = piece.some(found)
-            sure = sums(certain(those, sketch, many), those.rows)
-            enough = at_least(shared, np.minimum(probes.certain[probe], sure[which]), SUSPECT)
-            parts.append(_pair(scene, probes.places[probe[enough]], other[enough]))
-    pairs = np.unique(np.concatenate(parts))
-    return pairs // max(len(scene), 1), pairs % max(len(scene), 1)
+def _enough(scene: Scene, where: tuple[int, int], one: Ints, other: Ints, shared: Ints, extras: Ints) -> Alike:
+    """Of texts that share something those that share enough."""
+    here, there = (scene.stretches[n] for n in where)
+    smaller = np.minimum(here.regular.values[one], there.regular.values[other]).astype(np.int64)
+    # A text of a few lines keeps more than one in 32. What the other would not have kept says nothing.
+    short = here.short.values[one] & there.short.values[other]
+    shared = np.where(short, shared, shared - extras)
+    same = here.keys.values[one] == there.keys.values[other]
+    some = np.flatnonzero((shared >= FEWEST) & (at_least(shared, smaller, SUSPECT) | same))
+    one, other, shared, smaller = one[some], other[some], shared[some], smaller[some]
+    short, same = short[some], same[some]
+    smaller[short] = _of_short(here, one[short], there, other[short])
+    some = np.flatnonzero(at_least(shared, smaller, SUSPECT) | same)
+    share = np.where(same, 1.0, shared / np.maximum(smaller, 1))[some]
+    return Alike(where[1], one[some], other[some], share)
 
 
-def _pair(scene: Scene, one: Ints, other: Ints) -> Ints:
-    result: Ints = np.minimum(one, other) * len(scene) + np.maximum(one, other)
-    return result
+def _of_short(here: Stretch, one: Ints, there: Stretch, other: Ints) -> Ints:
+    """How many shingles the smaller of two short texts has, up to where both samples are complete."""
+    limit = np.minimum(here.complete(one), there.complete(other))
+    return np.minimum(_up_to(here, one, limit), _up_to(there, other, limit))
 
 
-def _shared(scene: Scene, probes: Probes, piece: Stories) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """(probe, place, how many of the probe's shingles stand there), where the two may be linked."""
-    at, wanted = probes.wanted.places(piece.hashes)
-    other = piece.owners()[at]
-    start, stop = _within(scene, probes, wanted, piece.places[other])
-    length = stop - start
-    edges = np.searchsorted(other, np.arange(len(piece.places) + 1))
-    for run in shares_of(sums(length, edges)):  # all that a story shares has to be counted at once
-        mine = slice(edges[run.start], edges[run.stop])
-        slots, which = ranges(start[mine], length[mine])
-        probe, place = probes.story[slots], piece.places[other[mine][which]]
-        fit = linkable(scene, probes.places[probe], place)
-        pairs, shared = np.unique(probe[fit] * len(scene) + place[fit], return_counts=True)
-        yield pairs // len(scene), pairs % len(scene), shared
-
-
-def _within(scene: Scene, probes: Probes, wanted: Ints, place: Ints) -> tuple[Ints, Ints]:
-    """From where to where the probes of each shingle may be linked to the story at that place."""
-    start, stop = probes.rows[wanted], probes.rows[wanted + 1]
-    # Where there are few it is cheaper to look at each. Where one story has a thousand copies, it is neighbours only.
-    several = np.flatnonzero(stop - start > _SEVERAL)
-    place, shingle = place[several], wanted[several] << 32
-    low = np.maximum(scene.before[place], scene.since(scene.times[place] - NEAR_SECONDS))
-    high = np.minimum(scene.after[place], scene.until(scene.times[place] + NEAR_SECONDS))
-    start[several] = np.searchsorted(probes.key, shingle | low, side="left")
-    stop[several] = np.searchsorted(probes.key, shingle | high, side="right")
-    return start, stop
-
-
-def linkable(scene: Scene, one: Ints, other: Ints) -> Flags:
-    """Whether two stories are near each other, and no copy of either stands between them."""
-    i, j = np.minimum(one, other), np.maximum(one, other)
-    near = scene.times[j] - scene.times[i] <= NEAR_SECONDS
-    result: Flags = near & (i != j) & (scene.after[i] >= j) & (scene.before[j] <= i)
-    return result
+def _up_to(stretch: Stretch, texts: Ints, limit: Hashes) -> Ints:
+    hashes, whose = stretch.samples(texts)
+    return np.bincount(whose[hashes <= limit[whose]], minlength=len(texts))

@@ -1,12 +1,12 @@
 """A change → the links that it makes and unmakes.
 
-Judged again is every pair that a change may have touched, and no other, so that adding a story costs the same whatever
-the window holds; only reading the window takes time in proportion to it. The stories are read
+Judged again is every pair that a change may have touched, and no other, so that a change costs what it and the stories
+like it cost, whatever else is there. The stories that change are
 
-1. from the store, as they will be (scene.py);
-2. to count shingles: which other stories the change affects (counting.py, affected.py);
-3. to find pairs that share enough (candidates.py);
-4. to count exactly for these, and for the links that are known (sameness.py).
+1. taken from the scene and put into it as they will be (scene.py);
+2. their shingles counted: of which stories that stay does more or less count now (scene.py)?
+3. All these are looked for: which texts share enough with theirs (candidates.py)? Of exact copies only those next to a
+   story are its neighbours (copies.py).
 
 What then is suspected to belong together gets a close look (look.py).
 """
@@ -14,19 +14,17 @@ What then is suspected to belong together gets a close look (look.py).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import orjson
 
-from ingest.dedup.affected import Boilerplate, affected, over_a_moment
-from ingest.dedup.arrays import Ints
-from ingest.dedup.candidates import candidates, linkable, probes
-from ingest.dedup.counting import Sketch, Times
-from ingest.dedup.sameness import Sameness
-from ingest.dedup.scene import Alive, Scene, beside
-from ingest.dedup.verdicts import COMMON, NEAR_SECONDS, Verdicts
+from ingest.dedup.arrays import Ints, once
+from ingest.dedup.candidates import Alike, alike
+from ingest.dedup.copies import Families, Pair, beside
+from ingest.dedup.scene import Alive, Delta, Lookup, Scene, Settled, keys_of, part
+from ingest.dedup.verdicts import COMMON, Verdicts
 from ingest.models import Kinship, Link, Window
 
 Links = Callable[[Collection[str]], Iterable[Link]]
@@ -58,98 +56,163 @@ def judge(
     many: int = COMMON,
     alive: Alive = lambda: None,
 ) -> Verdicts:
-    """Judge again every pair that a change may have made or unmade; the difference to the links that are known.
+    """As `judge_change`, for a change that comes alone: `pieces` are all stories as they are, in order."""
+    there = [*pieces]
+    known = {id_: int(moment) for some in there for id_, moment in zip(some.ids, some.instants, strict=True)}
+    moments = [*now.instants.tolist(), *(known[id_] for id_ in changed if id_ in known)]
 
-    `pieces` are all stories within `REACH` of the instants that change (more does no harm), in order, as they are in
-    the store. `changed` are the stories that are new, have another text or another instant, or are gone; `now` holds
-    those of them that will be among these stories. `links` gives the links that have an end among some stories, as
-    they are. `look` says what suspected pairs are to each other, by their texts and nothing else. `alive` is called
-    every now and then.
+    def load(since: int, until: int) -> Iterator[Window]:
+        for some in there:
+            first, stop = np.searchsorted(some.instants, [since, until + 1]).tolist()
+            yield part(some, first, stop)
+
+    return judge_change(Scene(load, many=many), moments, changed, now, links, look, alive=alive)
+
+
+def judge_change(
+    scene: Scene,
+    moments: Iterable[int],
+    changed: Collection[str],
+    now: Window,
+    links: Links,
+    look: Look,
+    *,
+    alive: Alive = lambda: None,
+) -> Verdicts:
+    """Make a change in the scene, and judge again every pair that it may have made or unmade; the difference to the
+    links that are known. Where the change is not written, the scene has to `forget`.
+
+    `moments` are the instants of the stories that change, before and after. `changed` are the stories that are new,
+    have another text or another instant, or are gone; `now` holds those of them that will be there. `links` gives the
+    links that have an end among some stories, as they are. `look` says what suspected pairs are to each other, by their
+    texts and nothing else. `alive` is called every now and then.
     """
-    changed = frozenset(changed)
-    scene = Scene(pieces, changed, now, alive)
-    try:
-        return _Judge(scene, changed, links, look, many).verdicts()
-    finally:
-        scene.close()
+    scene.reach(moments, alive)
+    deltas = scene.change(changed, now)
+    settled = scene.settle(deltas)
+    wholly = _looked_for(scene, deltas, settled)
+    gone = {id_ for delta in deltas.values() for id_ in delta.ids}
+    judged = _ids(scene, wholly) | gone
+    # What has become boilerplate makes no suspects: only pairs that are linked may be linked no more.
+    fewer = {n: _members(scene, n, some.less_counts, linked=True) for n, some in settled.items()}
+    asked = (judged - set(now.ids)) | _ids(scene, fewer) | gone
+    known = {(link.a, link.b): link for link in links(asked)} if asked else {}
+    ends = {end for pair in known for end in pair}
+    pairs: list[Pair] = []
+    for n in sorted(wholly.keys() | fewer.keys()):
+        alive()
+        ids, mine = scene.stretches[n].ids, wholly.get(n, set())
+        mine = mine | {story for story in fewer.get(n, ()) if ids[story] in ends}
+        pairs += _pairs(scene, n, sorted(mine), deltas.get(n, Delta()), settled.get(n))
+    suspects = [x for x in _suspects(scene, pairs) if x.a in judged or x.b in judged or (x.a, x.b) in known]
+    found = _looked_at(suspects, known, frozenset(changed), look)
+    linked = {end for pair in found for end in pair}
+    for n, stories in (*fewer.items(), *wholly.items()):  # of these all links are known now
+        scene.stretches[n].note(stories, linked)
+    for n, stories in _others(pairs).items():
+        ids = scene.stretches[n].ids
+        scene.stretches[n].note([story for story in stories if ids[story] in linked], linked)
+    return Verdicts(
+        tuple(found[pair] for pair in sorted(found) if known.get(pair) != found[pair]),
+        tuple(sorted(known.keys() - found.keys())),
+    )
 
 
-class _Judge:
-    def __init__(self, scene: Scene, changed: frozenset[str], links: Links, look: Look, many: int) -> None:
-        self.scene, self.changed, self.links, self.look, self.many = scene, changed, links, look, many
-        self.times = Times(scene)
+def _looked_for(scene: Scene, deltas: Mapping[int, Delta], settled: Mapping[int, Settled]) -> dict[int, set[int]]:
+    """The stories, by stretch, that may be linked to some now to which they were not."""
+    result: dict[int, set[int]] = {}
+    for n, delta in deltas.items():
+        result.setdefault(n, set()).update(delta.stories.tolist())
+        for there, story in beside(scene, n, delta):
+            result.setdefault(there, set()).add(story)
+    for n, some in settled.items():
+        result.setdefault(n, set()).update(_members(scene, n, some.more_counts))
+    return result
 
-    def verdicts(self) -> Verdicts:
-        scene = self.scene
-        sketch = Sketch(scene)
-        again, i, j = self._suspected(sketch)
-        names = scene.names(np.union1d(np.flatnonzero(scene.changed), again))
-        known = {(link.a, link.b): link for link in self.links({*scene.gone.ids, *(id_ for id_, _ in names.values())})}
-        places = {id_: place for place, (id_, _) in names.items()}
-        places.update(scene.find({end for pair in known for end in pair} - places.keys()))
-        a, b = self._of_links(known, places)
-        pairs = np.unique(np.concatenate((i * len(scene) + j, a * len(scene) + b)))
-        i, j = pairs // max(len(scene), 1), pairs % max(len(scene), 1)
-        fits = linkable(scene, i, j) & over_a_moment(
-            scene, scene.times[i] - NEAR_SECONDS, scene.times[j] + NEAR_SECONDS
+
+def _members(scene: Scene, n: int, texts: Ints, *, linked: bool = False) -> set[int]:
+    """The stories of a stretch that have one of these texts; without those that are known to have no links."""
+    stretch = scene.stretches[n]
+    loose = stretch.loose.values
+    several = stretch.several.values[texts]
+    stories = stretch.first.values[texts[~several]]
+    result = set(stories[~loose[stories]].tolist() if linked else stories.tolist())
+    for text in texts[several].tolist():
+        result.update(story for _, _, story in stretch.members(text) if not (linked and loose[story]))
+    return result
+
+
+def _others(pairs: Iterable[Pair]) -> dict[int, set[int]]:
+    """The second story of each pair, by stretch."""
+    result: dict[int, set[int]] = {}
+    for _, _, there, other, _ in pairs:
+        result.setdefault(there, set()).add(other)
+    return result
+
+
+def _ids(scene: Scene, stories: Mapping[int, Iterable[int]]) -> set[str]:
+    return {scene.stretches[n].ids[story] for n, some in stories.items() for story in some}
+
+
+def _pairs(scene: Scene, n: int, stories: Sequence[int], delta: Delta, settled: Settled | None) -> Iterator[Pair]:
+    """The pairs of stories that may be linked and share enough, of which one is among these of a stretch."""
+    stretch = scene.stretches[n]
+    of = stretch.texts.values[stories].astype(np.int64)
+    texts = once(of[of >= 0])
+    found = [*_alike(scene, n, texts, delta, settled)]
+    others = [scene.stretches[some.there].keys.values[some.other] for some in found]
+    families = Families(scene, n, once(np.concatenate([stretch.keys.values[texts], *others])))
+    asked: dict[int, list[int]] = {}
+    for story, text in zip(stories, of.tolist(), strict=True):
+        if text in families.several:
+            asked.setdefault(text, []).append(story)
+    for some in found:
+        yield from families.pairs(some, asked)
+
+
+def _alike(scene: Scene, n: int, texts: Ints, delta: Delta, settled: Settled | None) -> Iterator[Alike]:
+    fresh = np.isin(texts, delta.texts, assume_unique=True)
+    if settled:
+        yield from alike(scene, n, texts[fresh], settled.lookup)
+    rest = texts[~fresh]
+    if len(rest):
+        yield from alike(scene, n, rest, Lookup(scene, once(keys_of(scene.stretches[n], rest)[0])))
+
+
+def _suspects(scene: Scene, pairs: Iterable[Pair]) -> list[Suspect]:
+    found: dict[tuple[str, str], Suspect] = {}
+    for n, one, there, other, share in pairs:
+        here, beside_ = scene.stretches[n], scene.stretches[there]
+        first, second = here.ids[one], beside_.ids[other]
+        if (first, second) in found or (second, first) in found:
+            continue
+        text, another = here.texts.values[one], beside_.texts.values[other]
+        suspect = _suspect(
+            (first, here.stated[text]),
+            (second, beside_.stated[another]),
+            share,
+            abs(int(here.instants.values[one]) - int(beside_.instants.values[other])) / 3600,
+            bool(here.keys.values[text] == beside_.keys.values[another]),
         )
-        found = self._looked_at(self._counted(i[fits], j[fits], sketch), known)
-        judged = {pair for pair in known if self._is_judged(pair, places)}
-        linked = tuple(found[pair] for pair in sorted(found) if known.get(pair) != found[pair])
-        return Verdicts(linked, tuple(sorted(judged - found.keys())))
+        found[suspect.a, suspect.b] = suspect
+    return [found[pair] for pair in sorted(found)]
 
-    def _suspected(self, sketch: Sketch) -> tuple[Ints, Ints, Ints]:
-        """The stories that stay and may have other links now, and the pairs that may be linked now and were not."""
-        scene, many = self.scene, self.many
-        again = np.union1d(np.flatnonzero(affected(scene, self.times, sketch, many)), beside(scene))
-        stories = scene.stories(np.union1d(np.flatnonzero(scene.changed), again))
-        boilerplate = Boilerplate.of((stories,), scene, self.times, sketch, many)
-        looked_for = probes(stories, boilerplate, scene, self.times, sketch, many)
-        return again, *candidates(scene, looked_for, sketch, many)
 
-    def _of_links(self, known: Iterable[tuple[str, str]], places: dict[str, int]) -> tuple[Ints, Ints]:
-        ends = [sorted((places[a], places[b])) for a, b in known if a in places and b in places]
-        both = np.array(ends, np.int64).reshape(-1, 2)
-        return both[:, 0], both[:, 1]
-
-    def _is_judged(self, pair: tuple[str, str], places: dict[str, int]) -> bool:
-        if not self.changed.isdisjoint(pair):
-            return True
-        if pair[0] not in places or pair[1] not in places:
-            return False
-        i, j = sorted((places[pair[0]], places[pair[1]]))
-        since, until = self.scene.times[[i]] - NEAR_SECONDS, self.scene.times[[j]] + NEAR_SECONDS
-        return bool(over_a_moment(self.scene, since, until)[0])
-
-    def _counted(self, i: Ints, j: Ints, sketch: Sketch) -> list[Suspect]:
-        """Those of the pairs (i, j) that share enough."""
-        scene = self.scene
-        stories = scene.stories(np.union1d(i, j))
-        share = Sameness(stories, scene, self.times, sketch, self.many).shares(i, j)
-        i, j, share = i[share > 0], j[share > 0], share[share > 0]
-        names = scene.names(np.union1d(i, j))
-        hours = (scene.times[j] - scene.times[i]) / 3600
-        copies = scene.keys[i] == scene.keys[j]
-        return [
-            _suspect(names[a], names[b], part, apart, same)
-            for a, b, part, apart, same in zip(*(x.tolist() for x in (i, j, share, hours, copies)), strict=True)
-        ]
-
-    def _looked_at(
-        self, suspects: Sequence[Suspect], known: Mapping[tuple[str, str], Link]
-    ) -> dict[tuple[str, str], Link]:
-        """The links among the suspects. What two texts are to each other does not change while neither does."""
-        found: dict[tuple[str, str], Kinship | None] = {}
-        for suspect in suspects:
-            pair = suspect.a, suspect.b
-            if suspect.copies:
-                found[pair] = Kinship.SAME
-            elif pair in known and self.changed.isdisjoint(pair):
-                found[pair] = known[pair].kinship
-        rest = [suspect for suspect in suspects if (suspect.a, suspect.b) not in found]
-        found.update(zip(((x.a, x.b) for x in rest), self.look(rest) if rest else (), strict=True))
-        kin = ((suspect, found[suspect.a, suspect.b]) for suspect in suspects)
-        return {(x.a, x.b): _link(x, kinship) for x, kinship in kin if kinship}
+def _looked_at(
+    suspects: Sequence[Suspect], known: Mapping[tuple[str, str], Link], changed: frozenset[str], look: Look
+) -> dict[tuple[str, str], Link]:
+    """The links among the suspects. What two texts are to each other does not change while neither does."""
+    found: dict[tuple[str, str], Kinship | None] = {}
+    for suspect in suspects:
+        pair = suspect.a, suspect.b
+        if suspect.copies:
+            found[pair] = Kinship.SAME
+        elif pair in known and changed.isdisjoint(pair):
+            found[pair] = known[pair].kinship
+    rest = [suspect for suspect in suspects if (suspect.a, suspect.b) not in found]
+    found.update(zip(((x.a, x.b) for x in rest), look(rest) if rest else (), strict=True))
+    kin = ((suspect, found[suspect.a, suspect.b]) for suspect in suspects)
+    return {(x.a, x.b): _link(x, kinship) for x, kinship in kin if kinship}
 
 
 def _suspect(one: tuple[str, str], other: tuple[str, str], share: float, hours: float, copies: bool) -> Suspect:

@@ -1,297 +1,213 @@
-"""The stories around a change as they will be, kept where they can be read again and again.
+"""The stories around what is published, kept in memory from one slice to the next.
 
-A window of a million stories takes half a gigabyte. Here samples and names lie in a temporary file (in memory, where
-there are few), and only some bytes a story stay at hand: its instant, and which other stories are exact copies of it.
-A story is named by its place in the order of instant and id.
+Time is cut into stretches of `NEAR`. What a slice needs around it is loaded once, a stretch at a time; then the change
+that it makes is made here as well, so that the next one finds the stories as they are. Which shingles are boilerplate
+is a matter of a stretch: those that more than `many` texts of it and of the two beside it carry.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from tempfile import SpooledTemporaryFile
-from zlib import crc32
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
-import orjson
-from numpy.typing import NDArray
 
-from ingest.dedup.arrays import Flags, Hashes, Ints, ranges
-from ingest.dedup.verdicts import NEAR_SECONDS
+from ingest.dedup.arrays import Flags, Hashes, Ints, once, repeated
+from ingest.dedup.postings import Found, Postings, keyed
+from ingest.dedup.stretch import Stretch, checks
+from ingest.dedup.verdicts import BESIDE, COMMON, NEAR_SECONDS
 from ingest.models import Window
 
-_IN_MEMORY = 32 << 20  # bytes
-
 Alive = Callable[[], None]
-Places = NDArray[np.int32]
+Load = Callable[[int, int], Iterable[Window]]
+
+KEPT = 300_000  # stories that are kept though the slice does not need them, some 150 MB
+_GARBAGE = 10_000  # stories that were removed, before a stretch is loaded anew
+_NOTHING = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stories:
-    """Some stories and their samples, end to end: that of `places[k]` is `hashes[rows[k]:rows[k + 1]]`."""
+@dataclass(slots=True, eq=False)
+class Delta:
+    """What a change does to a stretch: stories and texts that are new, keys of shingles of texts that are gone, and
+    which stories went (key of its text, instant, id)."""
 
-    places: Ints
-    hashes: Hashes
-    rows: Ints
-
-    def owners(self) -> Ints:
-        """Whose each hash is, as an index into `places`."""
-        return np.repeat(np.arange(len(self.places)), np.diff(self.rows))
-
-    def some(self, which: Ints) -> Stories:
-        """Those of some indices into `places`."""
-        sizes = self.rows[which + 1] - self.rows[which]
-        hashes = self.hashes[ranges(self.rows[which], sizes)[0]]
-        return Stories(self.places[which], hashes, np.concatenate(([0], np.cumsum(sizes))))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Gone:
-    """Stories as they were before they changed. `place` is how many stories of the scene stand before each."""
-
-    ids: list[str]
-    places: Ints
-    times: Ints
-    keys: Hashes
-    hashes: Hashes
-    rows: Ints
+    stories: Ints = field(default_factory=lambda: _NOTHING)
+    texts: Ints = field(default_factory=lambda: _NOTHING)
+    dead: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
+    gone: list[tuple[int, int, str]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)  # of all that are gone
 
 
 class Scene:
-    """See the module's docstring. `alive` is called between two pieces, whenever the stories are read."""
+    """`load` gives the stories from one instant to another, both included, in order (seconds since the epoch). `many`:
+    a shingle that more texts carry is boilerplate."""
 
-    def __init__(self, pieces: Iterable[Window], changed: Collection[str], now: Window, alive: Alive) -> None:
-        """`pieces` are the stories as they are in the store, `now` those of `changed` that will be there."""
-        self._file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by `close`
-        self._alive = alive
-        self._pieces: list[tuple[int, int, int, int]] = []  # first place, offset, bytes of hashes, bytes of names
-        merged = _Merged(changed, now)
-        times: list[Ints] = []
-        keys: list[Hashes] = []
-        sizes: list[Places] = []
-        fresh: list[Flags] = []
-        first = 0
-        for window, new in merged.pieces(pieces):
-            alive()
-            self._keep(window, first)
-            first += len(window)
-            times.append(window.instants)
-            keys.append(_keys(window))
-            sizes.append(np.diff(window.bounds).astype(np.int32))
-            fresh.append(new)
-        self.gone = merged.gone()
-        self.times: Ints = np.concatenate([np.empty(0, np.int64), *times])
-        self.keys: Hashes = np.concatenate([np.empty(0, np.uint64), *keys])
-        self._sizes: Places = np.concatenate([np.empty(0, np.int32), *sizes])
-        self.changed: Flags = np.concatenate([np.empty(0, np.bool_), *fresh])
-        some = self._sizes > 0
-        self.before, self.after = _copies(self.keys, some)
-        self.old_before, _ = _copies(self.keys, some & ~self.changed)
-        self.moments = np.unique(np.concatenate((self.times[self.changed], self.gone.times)))
+    def __init__(self, load: Load, *, many: int = COMMON, kept: int = KEPT) -> None:
+        self._load, self._kept = load, kept
+        self.many = many
+        self.stretches: dict[int, Stretch] = {}
 
-    def close(self) -> None:
-        self._file.close()
+    def forget(self) -> None:
+        """Load everything anew when it is needed: somebody else may have changed it."""
+        self.stretches.clear()
 
     def __len__(self) -> int:
-        return len(self.times)
+        return sum(map(len, self.stretches.values()))
 
-    def since(self, moments: Ints) -> Ints:
-        """The first story at or after each moment."""
-        return np.searchsorted(self.times, moments, side="left").astype(np.int64)
+    # loading ---------------------------------------------------------------------------------------------------
+    def reach(self, moments: Iterable[int], alive: Alive) -> None:
+        """Have at hand what changes at these moments can touch."""
+        needed = {n for moment in {stretch_of(moment) for moment in moments} for n in around(moment, BESIDE)}
+        self._tidy(needed)
+        missing = sorted(needed - self.stretches.keys())
+        for first, last in _spans(missing):
+            self.stretches |= {n: Stretch() for n in range(first, last + 1)}
+            for window in self._load(first * NEAR_SECONDS, (last + 1) * NEAR_SECONDS - 1):
+                alive()
+                for n, some in _by_stretch(window):
+                    self.stretches[n].add(some)
 
-    def until(self, moments: Ints) -> Ints:
-        """The first story after each moment."""
-        return np.searchsorted(self.times, moments, side="right").astype(np.int64)
+    def _tidy(self, needed: Collection[int]) -> None:
+        crowded = len(self) > self._kept
+        for n, stretch in [*self.stretches.items()]:
+            if (crowded and n not in needed) or stretch.gone > max(len(stretch), _GARBAGE):
+                del self.stretches[n]
 
-    @property
-    def shingles(self) -> int:
-        """How many there are in all samples together."""
-        return int(self._sizes.sum())
+    # changing --------------------------------------------------------------------------------------------------
+    def change(self, changed: Collection[str], now: Window) -> dict[int, Delta]:
+        """Take away the stories that change, add what they will be."""
+        deltas: dict[int, Delta] = {}
+        ids, told = checks([*changed])
+        for n, stretch in self.stretches.items():
+            gone = stretch.find(ids, told)
+            if gone:
+                deltas[n] = _removed(stretch, gone)
+        for n, some in _by_stretch(now):
+            added = self.stretches[n].add(some, loose=True)
+            delta = deltas.setdefault(n, Delta())
+            delta.stories, delta.texts = added.stories, added.texts
+        return deltas
 
-    # reading ---------------------------------------------------------------------------------------------------
-    def pieces(self) -> Iterator[Stories]:
-        """All stories, in order."""
-        for number in range(len(self._pieces)):
-            self._alive()
-            yield self._piece(number)
+    def settle(self, deltas: Mapping[int, Delta]) -> dict[int, Settled]:
+        """Count boilerplate anew for what changed; what that means for the stories of each stretch."""
+        near = {n for changed in deltas for n in around(changed, 1)}
+        return {n: self._settled(n, deltas) for n in sorted(near) if len(self.stretches.get(n, ()))}
 
-    def stories(self, places: Ints) -> Stories:
-        """The stories at these places (ascending, each once)."""
-        parts = []
-        for number, mine in self._among(places):
-            piece = self._piece(number)
-            at = mine - piece.places[0]
-            parts.append(piece.hashes[ranges(piece.rows[at], piece.rows[at + 1] - piece.rows[at])[0]])
-        rows = np.concatenate(([0], np.cumsum(self._sizes[places], dtype=np.int64)))
-        return Stories(places, np.concatenate([np.empty(0, np.uint64), *parts]), rows)
+    def _settled(self, n: int, deltas: Mapping[int, Delta]) -> Settled:
+        nearby = [(self.stretches[k], deltas[k]) for k in around(n, 1) if k in deltas]
+        plus = joined(keys_of(stretch, delta.texts)[0] for stretch, delta in nearby)
+        minus = joined(delta.dead for _, delta in nearby)
+        lookup = Lookup(self, once(np.concatenate((plus, minus))))
+        after = lookup.counts(n)
+        before = after.copy()
+        for keys, sign in ((plus, -1), (minus, 1)):
+            some, count = repeated(keys)
+            before[np.searchsorted(lookup.keys, some)] += sign * count
+        more = np.flatnonzero((before <= self.many) & (after > self.many))
+        less = np.flatnonzero((before > self.many) & (after <= self.many))
+        stretch, found = self.stretches[n], lookup.found(n)
+        return Settled(_carriers(stretch, found, more), _carriers(stretch, found, less), lookup)
 
-    def names(self, places: Ints) -> dict[int, tuple[str, str]]:
-        """Id and numbers of the stories at these places."""
-        result: dict[int, tuple[str, str]] = {}
-        for number, mine in self._among(places):
-            ids, numbers = self._names(number)
-            first = self._pieces[number][0]
-            result.update((place, (ids[place - first], numbers[place - first])) for place in mine.tolist())
+
+class Lookup:
+    """Where some shingles stand, stretch by stretch; each stretch is asked once."""
+
+    def __init__(self, scene: Scene, keys: Hashes) -> None:
+        """`keys` ascending, each once."""
+        self._scene, self.keys = scene, keys
+        self._found: dict[int, Found] = {}
+
+    def found(self, n: int) -> Found:
+        if n not in self._found:
+            stretch = self._scene.stretches.get(n)
+            self._found[n] = (stretch.postings if stretch else Postings()).find(self.keys)
+        return self._found[n]
+
+    def counts(self, n: int) -> Ints:
+        """How many texts of a stretch and of those beside it carry each."""
+        return sum((self.found(k).counts for k in around(n, 1)), np.zeros(len(self.keys), np.int64))
+
+    def heavy(self, n: int) -> Flags:
+        """Which are boilerplate to the stories of a stretch."""
+        result: Flags = self.counts(n) > self._scene.many
         return result
 
-    def find(self, ids: Collection[str]) -> dict[str, int]:
-        """Where these stories stand; those that are not there are left out."""
-        result: dict[str, int] = {}
-        for number in range(len(self._pieces) if ids else 0):
-            self._alive()
-            first = self._pieces[number][0]
-            result.update((id_, first + k) for k, id_ in enumerate(self._names(number)[0]) if id_ in ids)
-        return result
 
-    def _among(self, places: Ints) -> Iterator[tuple[int, Ints]]:
-        edges = np.searchsorted(places, [*(piece[0] for piece in self._pieces), len(self)])
-        for number in range(len(self._pieces)):
-            if edges[number] < edges[number + 1]:
-                self._alive()
-                yield number, places[edges[number] : edges[number + 1]]
+@dataclass(frozen=True, slots=True, eq=False)
+class Settled:
+    """Of a stretch the texts of which a shingle has become boilerplate, those of which one is none any more, and where
+    the shingles of the new ones are."""
 
-    # the file --------------------------------------------------------------------------------------------------
-    def _keep(self, window: Window, first: int) -> None:
-        hashes = np.ascontiguousarray(window.shingles, np.uint64).tobytes()
-        names = orjson.dumps([list(window.ids), list(window.numbers)])
-        self._pieces.append((first, self._file.tell(), len(hashes), len(names)))
-        self._file.write(hashes)
-        self._file.write(names)
-
-    def _piece(self, number: int) -> Stories:
-        first, offset, length, _ = self._pieces[number]
-        stop = self._pieces[number + 1][0] if number + 1 < len(self._pieces) else len(self)
-        self._file.seek(offset)
-        hashes = np.frombuffer(self._file.read(length), np.uint64)
-        rows = np.concatenate(([0], np.cumsum(self._sizes[first:stop], dtype=np.int64)))
-        return Stories(np.arange(first, stop), hashes, rows)
-
-    def _names(self, number: int) -> tuple[list[str], list[str]]:
-        _, offset, length, names = self._pieces[number]
-        self._file.seek(offset + length)
-        ids, numbers = orjson.loads(self._file.read(names))
-        return ids, numbers
+    less_counts: Ints
+    more_counts: Ints
+    lookup: Lookup
 
 
-class _Merged:
-    """The pieces of the store with a change made: without the stories that change, with what they will be."""
-
-    def __init__(self, changed: Collection[str], now: Window) -> None:
-        self._changed = changed
-        self._now = now
-        self._next = 0  # of `now`
-        self._count = 0
-        self._gone: list[tuple[Window, Ints]] = []
-
-    def pieces(self, pieces: Iterable[Window]) -> Iterator[tuple[Window, Flags]]:
-        """Pieces in order, and which of their stories are new."""
-        for piece in pieces:
-            if len(piece):
-                yield self._merge(piece)
-        if self._next < len(self._now):
-            rest = _picked(self._now, np.arange(self._next, len(self._now)))
-            yield rest, np.ones(len(rest), np.bool_)
-
-    def _merge(self, piece: Window) -> tuple[Window, Flags]:
-        away = np.array([k for k, id_ in enumerate(piece.ids) if id_ in self._changed], np.int64)
-        stays = np.delete(np.arange(len(piece)), away)
-        first, into = self._next, self._places(piece)
-        # Where a story stands is told by twice its place in the piece, and one: a new one goes before it.
-        ranks = np.concatenate((2 * stays + 1, 2 * np.array(into, np.int64)))
-        order = np.argsort(ranks, kind="stable")
-        if len(away):
-            places = self._count + np.searchsorted(ranks[order], 2 * away + 1)
-            self._gone.append((_picked(piece, away), places))
-        self._count += len(order)
-        if not len(away) and not into:
-            return piece, np.zeros(len(piece), np.bool_)
-        both = _joined(_picked(piece, stays), _picked(self._now, np.arange(first, self._next)))
-        return _picked(both, order), order >= len(stays)
-
-    def _places(self, piece: Window) -> list[int]:
-        """Where in the piece the new stories go that belong before its end."""
-        result = []
-        last = int(piece.instants[-1]), piece.ids[-1]
-        while self._next < len(self._now):
-            moment, id_ = int(self._now.instants[self._next]), self._now.ids[self._next]
-            if (moment, id_) > last:
-                break
-            low = int(np.searchsorted(piece.instants, moment, side="left"))
-            high = int(np.searchsorted(piece.instants, moment, side="right"))
-            result.append(bisect_left(piece.ids, id_, low, high))
-            self._next += 1
-        return result
-
-    def gone(self) -> Gone:
-        whole = _joined(*(part for part, _ in self._gone))
-        places = np.concatenate([np.empty(0, np.int64), *(places for _, places in self._gone)])
-        return Gone(list(whole.ids), places, whole.instants, _keys(whole), whole.shingles, whole.bounds)
+def keys_of(stretch: Stretch, texts: Ints) -> tuple[Hashes, Ints]:
+    """The keys of the shingles of some texts, and whose each is, as an index into `texts`."""
+    hashes, whose = stretch.samples(texts)
+    return keyed(hashes), whose
 
 
-def _picked(window: Window, places: Ints) -> Window:
-    sizes = window.bounds[places + 1] - window.bounds[places]
+def joined(parts: Iterable[Hashes]) -> Hashes:
+    """All of these in order."""
+    return np.sort(np.concatenate([np.empty(0, np.uint64), *parts]))
+
+
+def _carriers(stretch: Stretch, found: Found, which: Ints) -> Ints:
+    """The texts of a stretch that carry one of these keys (by their indices), each once."""
+    flags = np.zeros(len(stretch.keys), np.bool_)
+    for texts, _ in found.carriers(which):
+        flags[texts] = True
+    return np.flatnonzero(flags)
+
+
+def stretch_of(moment: int) -> int:
+    return moment // NEAR_SECONDS
+
+
+def around(n: int, beside: int) -> range:
+    return range(n - beside, n + beside + 1)
+
+
+def _removed(stretch: Stretch, stories: Sequence[int]) -> Delta:
+    texts = stretch.texts.values[stories].tolist()
+    ids = [stretch.ids[story] for story in stories]
+    told = [
+        (int(stretch.keys.values[text]), int(stretch.instants.values[story]), id_)
+        for text, story, id_ in zip(texts, stories, ids, strict=True)
+        if text >= 0
+    ]
+    dead = stretch.remove(stories)
+    return Delta(dead=keys_of(stretch, dead)[0], gone=told, ids=ids)
+
+
+def _spans(ascending: Sequence[int]) -> Iterable[tuple[int, int]]:
+    """Runs of numbers that follow each other: first and last."""
+    start = 0
+    for k in range(1, len(ascending) + 1):
+        if k == len(ascending) or ascending[k] != ascending[k - 1] + 1:
+            yield ascending[start], ascending[k - 1]
+            start = k
+
+
+def _by_stretch(window: Window) -> Iterable[tuple[int, Window]]:
+    """The stories of a window, which are in order, stretch by stretch."""
+    which = window.instants // NEAR_SECONDS
+    edges = [0, *(np.flatnonzero(np.diff(which)) + 1).tolist(), len(window)]
+    for first, stop in pairwise(edges):
+        if first < stop:
+            yield int(which[first]), part(window, first, stop)
+
+
+def part(window: Window, first: int, stop: int) -> Window:
+    """Some of its stories that follow each other."""
+    bounds = window.bounds[first : stop + 1]
     return Window(
-        [window.ids[k] for k in places.tolist()],
-        window.instants[places],
-        window.shingles[ranges(window.bounds[places], sizes)[0]],
-        np.concatenate(([0], np.cumsum(sizes))),
-        [window.numbers[k] for k in places.tolist()],
+        window.ids[first:stop],
+        window.instants[first:stop],
+        window.shingles[bounds[0] : bounds[-1]],
+        bounds - bounds[0],
+        window.numbers[first:stop],
     )
-
-
-def _joined(*windows: Window) -> Window:
-    return Window(
-        [id_ for window in windows for id_ in window.ids],
-        np.concatenate([np.empty(0, np.int64), *(window.instants for window in windows)]),
-        np.concatenate([np.empty(0, np.uint64), *(window.shingles for window in windows)]),
-        np.concatenate(
-            ([0], np.cumsum(np.concatenate([np.empty(0, np.int64), *(np.diff(w.bounds) for w in windows)])))
-        ),
-        [stated for window in windows for stated in window.numbers],
-    )
-
-
-def _keys(window: Window) -> Hashes:
-    """The same for exact copies, samples and numbers; 64 bits tell all others apart."""
-    result = np.fromiter(map(crc32, map(str.encode, window.numbers)), np.uint64, len(window))
-    result *= np.uint64(0x9E3779B97F4A7C15)
-    some = np.flatnonzero(np.diff(window.bounds))
-    if len(some):
-        # Twice, since a sum is to say nothing of sums: {1, 5} is not {2, 4}.
-        mixed = (window.shingles ^ (window.shingles >> np.uint64(31))) * np.uint64(0x94D049BB133111EB)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed ^= mixed >> np.uint64(32)
-        result[some] += np.add.reduceat(mixed, window.bounds[:-1][some])
-    return result
-
-
-def _copies(keys: Hashes, among: Flags) -> tuple[Places, Places]:
-    """For each story the exact copy before it (-1: none) and the one after it (the number of stories: none)."""
-    before, after = np.full(len(keys), -1, np.int32), np.full(len(keys), len(keys), np.int32)
-    order = np.flatnonzero(among).astype(np.int32)
-    order = order[np.argsort(keys[order], kind="stable")]
-    same = keys[order[1:]] == keys[order[:-1]]
-    earlier, later = order[:-1][same], order[1:][same]
-    before[later], after[earlier] = earlier, later
-    return before, after
-
-
-def beside(scene: Scene) -> Ints:
-    """The copies of what changed that stand next to it, before and after, among the stories that stay as they are:
-    what they are linked to may have another copy between now, or none any more."""
-    new = np.flatnonzero(scene.changed)
-    keys = np.concatenate((scene.keys[new], scene.gone.keys))
-    at = np.concatenate((new, scene.gone.places))
-    times = np.concatenate((scene.times[new], scene.gone.times))
-    stay = np.flatnonzero(np.isin(scene.keys, keys) & ~scene.changed & (scene._sizes > 0))
-    stay = stay[np.argsort(scene.keys[stay], kind="stable")]
-    low = np.searchsorted(scene.keys[stay], keys, side="left").tolist()
-    high = np.searchsorted(scene.keys[stay], keys, side="right").tolist()
-    result: set[int] = set()
-    for a, b, place, time in zip(low, high, at.tolist(), times.tolist(), strict=True):
-        if a < b:
-            middle = a + int(np.searchsorted(stay[a:b], place))
-            sides: Sequence[int] = stay[max(a, middle - 1) : min(b, middle + 1)].tolist()
-            result.update(k for k in sides if abs(int(scene.times[k]) - time) <= NEAR_SECONDS)
-    return np.array(sorted(result), np.int64)

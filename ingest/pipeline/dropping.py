@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from ingest.errors import LeaseLost, UsageError
 from ingest.models import Story
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
-from ingest.pipeline.publishing import Work, judge, publishing, related_to, renewal, second, unpublished
+from ingest.pipeline.publishing import Surroundings, Work, publishing, related_to, renewal, second, unpublished
 from ingest.store import Lease, Query, Slice, Store
 
 SLICE = 2000  # stories: their neighbourhood is judged again
@@ -47,7 +47,7 @@ def drop(pipe: Pipe, month: str, *, progress: Progress = silent) -> int:
     store = _undisturbed(pipe)
     with publishing(store, live=True) as lease:
         store.close_month(month, lease)
-    total, gone = holds(pipe, month), 0
+    total, gone, around = holds(pipe, month), 0, Surroundings(store)
     while True:
         try:
             with publishing(store, live=False) as lease:
@@ -55,17 +55,17 @@ def drop(pipe: Pipe, month: str, *, progress: Progress = silent) -> int:
                 if not hits:
                     store.sweep(lease)
                     return gone
-                _remove(store, [hit.story for hit in hits], month, lease)
+                _remove(store, [hit.story for hit in hits], month, lease, around)
         except LeaseLost:  # nothing was written: the same slice again
             continue
         gone += len(hits)
         progress(Step("drop", gone, total, "stories"))
 
 
-def _remove(store: Store, stories: Sequence[Story], month: str, lease: Lease) -> None:
+def _remove(store: Store, stories: Sequence[Story], month: str, lease: Lease, around: Surroundings) -> None:
     work = Work({story.id: story for story in stories}, removed={story.id: month for story in stories})
     moved = {story.id: [second(story)] for story in stories}
-    verdicts = judge(store, work, moved, renewal(store, lease))
+    verdicts = around.judge(work, moved, lease)
     related = related_to(store, work, verdicts, moved)
     slice_ = Slice(
         links=verdicts.linked,
@@ -75,6 +75,7 @@ def _remove(store: Store, stories: Sequence[Story], month: str, lease: Lease) ->
         removed=work.removed,
     )
     store.write(slice_, lease)
+    around.written()
 
 
 def undo(pipe: Pipe, month: str) -> list[str] | None:

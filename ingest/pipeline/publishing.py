@@ -39,6 +39,7 @@ ASK_AGAIN = 0.2  # seconds
 REFUSED = "refused_by_store"
 PRINTS = "fingerprints"  # in a file's header: the version of its fingerprints
 CLOSED = "month_dropped"
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 TRIES = 3  # a file that failed so often is set aside
 
 
@@ -48,18 +49,21 @@ def publish(
     *,
     run: str,
     progress: Progress = silent,
+    around: Surroundings | None = None,
 ) -> dict[str, Booking]:
     """Publish these files of stories, or all that the store does not have; live ones first.
 
     Gives the bookings of all of them: how many entries came to which outcome. A file that is published already is left
     alone. Raises SitrepError at the end, naming it, for a file that failed; the others are published all the same.
+    `around` is what an earlier call of the same process left at hand.
     """
+    around = around or Surroundings(pipe.store)
     asked = live_first(pipe.landing.parts() if parts is None else parts)
     booked = pipe.store.bookings(asked)
     failed: list[str] = []
     for done, path in enumerate(asked, 1):
         try:
-            booked[path] = _publish_file(pipe, path, booked.get(path), run, progress)
+            booked[path] = _publish_file(pipe, path, booked.get(path), run, progress, around)
         except TryAgain:
             raise
         except Exception as error:  # noqa: BLE001 - named below; it costs no other file
@@ -70,13 +74,15 @@ def publish(
     return booked
 
 
-def _publish_file(pipe: Pipe, path: str, booking: Booking | None, run: str, progress: Progress) -> Booking:
+def _publish_file(
+    pipe: Pipe, path: str, booking: Booking | None, run: str, progress: Progress, around: Surroundings
+) -> Booking:
     part = pipe.landing.part(path)
     if booking is None or booking.version != part.version:
         booking = unpublished(part, run)
     if not booking.complete and is_set_aside(pipe, path):
         raise SitrepError(f"set aside after {TRIES} failures", advice=f"To try again, delete {_noted(path)}.")
-    for booking in _slices(pipe, part, booking):  # noqa: B020 - each is the one before, further on
+    for booking in _slices(pipe, part, booking, around):  # noqa: B020 - each is the one before, further on
         progress(Step(f"publish {path}", booking.done, part.count, "stories"))
     return booking
 
@@ -112,7 +118,7 @@ def _set_aside(pipe: Pipe, path: str, error: Exception) -> str:
     return f"{path} could not be published ({what})"
 
 
-def _slices(pipe: Pipe, part: Part, booking: Booking) -> Iterator[Booking]:
+def _slices(pipe: Pipe, part: Part, booking: Booking, around: Surroundings) -> Iterator[Booking]:
     """Publish what is left of a file; yields the booking after each slice."""
     store = pipe.store
     while not booking.complete:
@@ -121,7 +127,7 @@ def _slices(pipe: Pipe, part: Part, booking: Booking) -> Iterator[Booking]:
                 booking = _as_booked(store, booking)
                 if not booking.complete:
                     stop = _stop(part, booking.done, live=is_live(booking.file))
-                    booking = _publish_slice(pipe, part, booking, stop, lease)
+                    booking = _publish_slice(pipe, part, booking, stop, lease, around)
         except LeaseLost:  # nothing was written: the same slice again
             continue
         yield booking
@@ -177,17 +183,18 @@ class Work:
         ]
 
 
-def _publish_slice(pipe: Pipe, part: Part, booking: Booking, stop: int, lease: Lease) -> Booking:
+def _publish_slice(pipe: Pipe, part: Part, booking: Booking, stop: int, lease: Lease, around: Surroundings) -> Booking:
     store = pipe.store
     items = _items(part, booking.done, stop)
     work = _decide(pipe, items, datetime.now(UTC))
     booking = replace(booking, reasons=_with_closed(booking.reasons, work))
     store.renew(lease)
     while True:
-        slice_ = _slice(store, work, booking, lease)
+        slice_ = _slice(store, work, booking, lease, around)
         done = replace(slice_.booking or booking, done=stop, complete=stop >= part.count)
         refused = store.write(replace(slice_, booking=done), lease)
         if not refused:
+            around.written()
             return done
         booking = replace(booking, reasons=_quarantine(pipe, booking, work, items, refused))
         work.leave_out(refused)
@@ -238,10 +245,10 @@ def _quarantine(
     return dict(reasons)
 
 
-def _slice(store: Store, work: Work, booking: Booking, lease: Lease) -> Slice:
+def _slice(store: Store, work: Work, booking: Booking, lease: Lease, around: Surroundings) -> Slice:
     """What the work changes in the store, with the booking's counts."""
     moved = _moved(work)
-    verdicts = judge(store, work, moved, renewal(store, lease))
+    verdicts = around.judge(work, moved, lease)
     store.renew(lease)
     related = related_to(store, work, verdicts, {*moved, *_reranked(work)})
     counts = _count(work, related.places, booking, live=is_live(booking.file))
@@ -355,22 +362,43 @@ def _reranked(work: Work) -> set[str]:
     }
 
 
-def judge(store: Store, work: Work, moved: Mapping[str, list[int]], alive: Callable[[], None]) -> dedup.Verdicts:
-    """Which links come and go, window by window."""
-    prints = store.fingerprints((moved.keys() & work.after.keys()) - work.prints.keys()) | work.prints
-    look = dedup.CloseLook(functools.partial(_texts, store, work), alive)
-    now = [(id_, second(work.after[id_]), prints[id_]) for id_ in moved if id_ in prints]
-    return dedup.together(
-        dedup.judge(
-            store.window(datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)),
+class Surroundings:
+    """The stories around what is published, which say what it is a copy of: read from the store once, and kept from one
+    slice to the next as long as nobody else publishes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._scene = dedup.Scene(self._load)
+        self._token = -1  # of the lease under which the scene is as the store is
+        self._written = False
+
+    def judge(self, work: Work, moved: Mapping[str, list[int]], lease: Lease) -> dedup.Verdicts:
+        """Which links come and go, by what is about to be written."""
+        if not self._written or lease.token != self._token + 1:  # each lease has the number after the one before
+            self._scene.forget()
+        self._token, self._written = lease.token, False
+        alive = renewal(self._store, lease)
+        prints = self._store.fingerprints((moved.keys() & work.after.keys()) - work.prints.keys()) | work.prints
+        return dedup.judge_change(
+            self._scene,
+            [moment for times in moved.values() for moment in times],
             moved.keys(),
-            Window.of(row for row in now if since <= row[1] <= until),
-            store.links,
-            look,
+            Window.of((id_, second(work.after[id_]), prints[id_]) for id_ in moved if id_ in prints),
+            self._store.links,
+            dedup.CloseLook(functools.partial(_texts, self._store, work), alive),
             alive=alive,
         )
-        for since, until in dedup.reach(moment for times in moved.values() for moment in times)
-    )
+
+    def written(self) -> None:
+        """It is written: what was judged last is in the store."""
+        self._written = True
+
+    def _load(self, since: int, until: int) -> Iterator[Window]:
+        first, last = (int(moment.timestamp()) for moment in (_FIRST, _LAST))
+        return self._store.window(
+            datetime.fromtimestamp(min(max(since, first), last), UTC),
+            datetime.fromtimestamp(max(min(until, last), first), UTC),
+        )
 
 
 def _texts(store: Store, work: Work, ids: Collection[str]) -> dict[str, tuple[str | None, str]]:

@@ -12,7 +12,7 @@ from itertools import islice
 
 from ingest.errors import SitrepError, TryAgain
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
-from ingest.pipeline.publishing import publish, publishing, renewal
+from ingest.pipeline.publishing import Surroundings, publish, publishing, renewal
 from ingest.pipeline.runs import Run, live_first
 from ingest.store import Query
 
@@ -56,13 +56,15 @@ def _publish_all(fresh: Pipe, run: Run, progress: Progress) -> int:
     assert fresh.replaced is not None
     parts = live_first(fresh.landing.parts())
     before, booked = fresh.replaced.bookings(), fresh.store.bookings()
+    around = Surroundings(fresh.store)
     for done, path in enumerate(parts):
         progress(Step("rebuild", done, len(parts), "files"))
         if path in booked and booked[path].complete and booked[path].version == fresh.landing.part(path).version:
             continue
         known = before.get(path)
         try:
-            publish(fresh, [path], run=known.run if known else run.id, progress=lambda step: _inside(progress, step))
+            owner = known.run if known else run.id
+            publish(fresh, [path], run=owner, progress=lambda step: _inside(progress, step), around=around)
         except TryAgain:
             raise
         except SitrepError:  # what could not be published before either costs nothing

@@ -121,7 +121,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to publish. `token` grows with every new holder; a write with an old one is refused."""
+    """The right to publish. `token` is one more than that of the holder before; a write with an old one is refused."""
 
     holder: str
     token: int
