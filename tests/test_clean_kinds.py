@@ -268,6 +268,34 @@ def test_a_date_by_any_spelling_of_its_name(name: str) -> None:
     assert cleaned(STORY, f'<meta name="{name}" content="2022-05-24">').published == "2022-05-24"
 
 
+TODAY = f"{CAPTURED:%Y-%m-%d}"
+CLOCK = f"{CAPTURED:%Y-%m-%dT%H:%M:%SZ}"
+META = '<meta property="article:published_time" content="%s">'
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "expected"),
+    [
+        (META % "2022-05-24T08:00:00Z", "", ("2022-05-24T08:00:00Z", "page: meta")),
+        (META % "2022-07-24T08:00:00Z", "", (None, None)),  # seven weeks after the page was fetched
+        (META % "2022-07-24", "<article><time>24 May 2022</time></article>", ("2022-05-24", "page: time")),
+        (META % CLOCK, "", (None, None)),  # the server's clock: this page and every other
+        (META % CLOCK, "<article><time>24 May 2022</time></article>", ("2022-05-24", "page: time")),
+        (META % TODAY, "", (TODAY, "page: meta")),
+        ("", f"<header><time datetime='{TODAY}'>Today</time></header>", (None, None)),  # the day of the visit
+        ("", "<header><time datetime='2022-05-24'>Tuesday</time></header>", ("2022-05-24", "page: time")),
+        ("", f"<article><time datetime='{TODAY}'>Today</time></article>", (TODAY, "page: time")),
+        ("", "<div>Wednesday, 1 June 2022</div>", (None, None)),
+        ("", "<div>Tuesday, 24 May 2022</div>", ("2022-05-24", "page: text")),
+    ],
+)
+def test_a_date_is_none_that_lies_ahead_or_that_every_page_of_a_site_bears(
+    head: str, body: str, expected: tuple[str | None, str | None]
+) -> None:
+    found = cleaned(f"{body}<main><h1>The harbour of Sel is open again</h1>{STORY}</main>", head)
+    assert (found.published, found.published_from) == expected
+
+
 @pytest.mark.parametrize(
     ("authors", "expected"),
     [

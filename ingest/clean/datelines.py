@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from ingest import dates
 from ingest.clean.blocks import Block, Element
@@ -41,6 +41,8 @@ def day(elements: Sequence[Element], blocks: Sequence[Block], *, title: str | No
         for told, start, end in dates.days_in(block.text)[:3]:
             if not dates.read(told.isoformat(), captured=captured):
                 continue
+            if told == captured.astimezone(UTC).date() and (heading is None or number < heading):
+                continue  # that of the visit, as the head of every page shows it
             points = 2 * _is_named(elements, block.element) + (len(block.text) - (end - start) < _BESIDE)
             if heading is not None:
                 points += 2 if number - heading in _BEHIND and paragraphs < 2 else number < heading

@@ -1,7 +1,8 @@
 """When a page says that its story was published.
 
 Believed in this order: JSON-LD, meta elements, microdata, `<time>`, the day in the address, the line near the
-heading, htmldate's search.
+heading, htmldate's search. Not believed is what every page of a site says at that moment: the server's clock, and the
+day of the visit in a page's head.
 """
 
 from __future__ import annotations
@@ -35,20 +36,38 @@ def published(
 ) -> tuple[str | None, str | None]:
     """The date of publication and where it stands: "page" with the kind of statement, or "url"."""
     story, in_address = found.story, _in_address(url)
+    times, doubtful = _times(found)
     for place, stated in (
         ("page: json-ld", strings(story.get("datePublished")) or strings(story.get("dateCreated"))),
         ("page: meta", _meta(found)),
         ("page: microdata", found.itemprop("datePublished")),
         ("page: json-ld", [found.rescued["datePublished"]] if "datePublished" in found.rescued else []),
-        ("page: time", _times(found)),
+        ("page: time", times),
+        ("page: time", [value for value in doubtful if not _is_of_the_visit(value, captured)]),
         ("url", in_address),
     ):
         for value in stated[:10]:
-            if date := dates.read(value, captured=captured):
+            date = dates.read(value, captured=captured)
+            if date and not _is_clock(date, captured):
                 return _on_the_day(date, in_address), place
     date = datelines.day(outline.elements, outline.blocks, title=title, captured=captured)
-    date = date or _searched(found, captured)
+    if date is None and (searched := _searched(found, captured)) and not _is_of_the_visit(searched, captured):
+        date = searched
     return (date, "page: text") if date else (None, None)
+
+
+_CLOCK = timedelta(seconds=15)
+
+
+def _is_clock(date: str, captured: datetime) -> bool:
+    """Whether an instant is that of the capture: the server writes its clock, on this page as on every other."""
+    return "T" in date and abs(dates.instant(date) - captured) <= _CLOCK
+
+
+def _is_of_the_visit(value: str, captured: datetime) -> bool:
+    """Whether it is the day of the capture, which many sites show in the head of every page."""
+    date = dates.read(value, captured=captured)
+    return date is not None and date[:10] == f"{captured.astimezone(UTC):%Y-%m-%d}"
 
 
 def _meta(found: Statements) -> list[str]:
@@ -74,27 +93,38 @@ def _on_the_day(published: str, in_address: list[str]) -> str:
     return moment.astimezone(timezone(timedelta(hours=hours))).isoformat() if -12 <= hours <= 14 else published
 
 
-def _times(found: Statements) -> list[str]:
-    """The `<time>` elements that can be the story's: those marked so, then those in a header or an article, each before
-    other stories' times can come; the first one of the page is believed only where it is alone."""
+def _times(found: Statements) -> tuple[list[str], list[str]]:
+    """The `<time>` elements that can be the story's: those marked so, or the first one in an article, a header or the
+    main element, before other stories' times can come; the first one of the page is believed only where it is alone.
+    And in place of them those that may as well be the site's own: in the page's header, or nowhere."""
     nodes = found.page.tree.css("time")[:200]
     marked = [node for node in nodes if "pubdate" in node.attributes or "publish" in _class(node)]
-    if not marked:
-        inside = next((node for node in nodes if _is_inside(node)), None)
-        marked = [inside] if inside else nodes if len(nodes) == 1 else []
-    return [value for node in marked if (value := (node.attributes.get("datetime") or shown(node)).strip())]
+    if marked:
+        return _values(marked), []
+    inside = next((node for node in nodes if _is_inside(node, _AROUND)), None)
+    if inside is not None and _is_inside(inside, _STORIES):
+        return _values([inside]), []
+    return [], _values([inside] if inside is not None else nodes if len(nodes) == 1 else [])
+
+
+_STORIES = frozenset(("article", "main"))
+_AROUND = _STORIES | {"header"}
+
+
+def _values(nodes: list[LexborNode]) -> list[str]:
+    return [value for node in nodes if (value := (node.attributes.get("datetime") or shown(node)).strip())]
 
 
 def _class(node: LexborNode) -> str:
     return (node.attributes.get("class") or "").lower()
 
 
-def _is_inside(node: LexborNode) -> bool:
+def _is_inside(node: LexborNode, tags: frozenset[str]) -> bool:
     parent = node.parent
     for _ in range(50):
         if parent is None:
             return False
-        if parent.tag in ("article", "header", "main"):
+        if parent.tag in tags:
             return True
         parent = parent.parent
     return False

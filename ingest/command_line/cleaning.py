@@ -83,7 +83,7 @@ def show(found: Cleaned, story: Explained) -> None:
     for name, value in asdict(found).items():
         if name != "text" and value:
             told = ", ".join(value) if isinstance(value, tuple) else "yes" if value is True else value
-            click.echo(f"{name:15} {showing.plain(told)}")
+            click.echo(f"{name:15} {showing.plain(str(told))}")
     click.echo(f"{'text':15} {len(found.text)} characters, found by {story.by}\n")
     for block in story.blocks:
         line = showing.plain(block.text[:200])
