@@ -137,7 +137,7 @@ def test_the_page_of_a_story_shows_its_proof_and_its_clocks(web: TestClient) -> 
         told = f"{evidence['topic']}, {evidence['status']}: rule {evidence['rule']}"
         assert f'title="{told}' in page or f"; {told}" in page
     assert "<mark>ministers</mark>" in page
-    assert "the page: json-ld" in page
+    assert "its page said so, in its json-ld" in page
     assert hit["id"] in page
 
 

@@ -130,6 +130,9 @@ def _compared(left: Content, right: Content, work: Work | None = None) -> Compar
 def _dated(published_from: str | None) -> str:
     if published_from in DATED:
         return DATED[published_from]
+    place, _, way = (published_from or "").partition(":")
+    if place == "page":
+        return "its page said so" + (f", in its {way.strip()}" if way else "")
     return f"the {published_from}" if published_from else "nobody said when"
 
 

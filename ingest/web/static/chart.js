@@ -25,7 +25,8 @@
   const rows = [["all", bins.map((bin) => bin.stories)]].concat(
     chart.topics.map((topic, n) => [topic, bins.map((bin) => bin.topics[n])]),
   );
-  const LABELS = 112;
+  const LABELS = 96;
+  const HALF = 36; // of a date's width
   let plots = [];
 
   const short = (name) => (name.length > 12 ? name.slice(0, 11) + "…" : name);
@@ -125,7 +126,8 @@
         ticks: { stroke: colour("--line"), width: 1 },
         size: 26,
         font: "12px system-ui, sans-serif",
-        values: (u, ats) => ats.map((at) => new Date(at * 1000).toISOString().slice(0, 10)),
+        values: (u, ats) =>
+          ats.map((at) => (u.valToPos(at, "x") > place.clientWidth - LABELS - HALF ? "" : new Date(at * 1000).toISOString().slice(0, 10))),
         space: 90,
       },
       {
@@ -135,7 +137,7 @@
         ticks: { show: false },
         font: "12px system-ui, sans-serif",
         splits: () => [0, Math.max(1, ...values)],
-        values: (u, splits) => splits.map((value) => (value ? `${short(name)} ${value}` : "")),
+        values: (u, splits) => splits.map((value) => (value ? `${short(name)}\nup to ${value.toLocaleString("en")}` : "")),
       },
     ],
     series: [
