@@ -1,8 +1,8 @@
 """What a page costs beside the store's own search: 20,000 made-up stories (`--stories N` for more), SQLite.
 
 Printed are CPU milliseconds of this process (median of three), always of a process that has not been asked the same
-before: of a few named pages beside `Store.search` of the same words; of a table of different searches; and of twenty of
-them at once, sent to `sitrep serve`.
+before: of a few named pages beside `Store.search` of the same words; of a table of different searches; of the most that
+may be asked; and of twenty searches at once, sent to `sitrep serve`.
 `--home FOLDER` keeps the store there, and takes one that is there.
 """
 
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -201,6 +202,35 @@ def table(settings: Settings, pages: Sequence[Pairs], *, told: bool) -> None:
         print(f"{name:14s}{statistics.mean(values):7.1f}{p50:8.1f}{p95:8.1f}{max(values):8.1f}{kb}")
 
 
+def hostile(settings: Settings) -> None:
+    """What the most that may be asked costs: CPU, and memory beyond what the process had before it."""
+    known = vocabulary(np.random.default_rng(1))
+    begin = [begins for begins, _ in Counter(word[:3] for word in known).most_common(4)]
+    asked = {
+        "32 frequent words": " ".join(known[:32]),
+        "a phrase of 12 frequent words": f'"{" ".join(known[:12])}"',
+        "16 phrases": " ".join(f'"{known[n]} {known[n + 1]}"' for n in range(16)),
+        "4 beginnings of 3 letters": " ".join(f"{each}*" for each in begin),
+        "the same in the title": " ".join(f"title:{each}*" for each in begin),
+        "without 4 beginnings": " ".join(f"-{each}*" for each in begin),
+        "the most frequent word, page 500": f"{known[0]}&page=500",
+    }
+    with fresh(settings) as client:
+        print()
+        for name, text in asked.items():
+            q, _, page = text.partition("&page=")
+            before = _memory("VmRSS")
+            Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+            spent = cost(partial(client.get, "/", params={"q": q, "page": page}))
+            print(f"{name:34s}{spent:8.0f} ms of CPU{_memory('VmHWM') - before:6.0f} MB")
+
+
+def _memory(name: str) -> float:
+    """MB of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+
+
 def at_once(settings: Settings, pages: Sequence[Pairs]) -> None:
     """Twenty different searches at once, sent to `sitrep serve`."""
     environment = {**os.environ, "SITREP_HOME": str(settings.home), "SITREP_LANDING": settings.landing}
@@ -264,6 +294,7 @@ def main() -> None:
         named(settings)
         pages = searches()
         table(settings, pages, told=given.each)
+        hostile(settings)
         at_once(settings, pages)
 
 

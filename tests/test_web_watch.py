@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from ingest.models import Feed, Outcome, Quarantined, RunReport
+from ingest.models import Feed, FullText, Outcome, Quarantined, RunReport
 from ingest.pipeline import jobs, records, runs
 from ingest.pipeline.pipe import opened
 from ingest.settings import Settings
@@ -210,6 +210,26 @@ def test_a_feed_that_was_read_shows_what_it_brought(home: Settings, site_with_fe
         run = client.get(f"/runs/{report.run}").text
         assert f'href="/feeds/{feeds[1]["id"]}"' in run
         assert client.get(f"/api/runs/{report.run}").json()["tagged"] == report.tagged
+
+
+def test_a_feed_tells_why_entries_became_no_stories(home: Settings, server: FaultServer) -> None:
+    """By reason, each with the latest of them; in what may be shown of its address."""
+    odd = b"<rss version='2.0'><channel><title>Odd</title><item><title>Word</title><link>https://odd.example/1</link>"
+    odd += b"<description>Too few.</description></item><item><guid>nothing</guid></item></channel></rss>"
+    server.on("/odd", Reply(200, odd, RSS))
+    url = server.url("/odd?token=s3cr3tvalue")
+    with opened(home) as pipe:
+        pipe.store.save_feeds([Feed(url, title="Odd", full_text=FullText.NEVER)])
+        pipe.store.remove_feed("https://known.example/feed")
+        report = jobs.poll(pipe, runs.start("daily"), jobs.choose(pipe, pipe.feeds(), everything=True))
+    assert report.reasons
+    with windows.client(home) as client:
+        told = client.get(f"/api/feeds/{records.feed_id(url)}").json()
+        assert {each["reason"]: each["entries"] for each in told["refused"]} == report.reasons
+        page = client.get(f"/feeds/{records.feed_id(url)}").text
+        assert "<h3>Rejected or quarantined</h3>" in page
+        assert all(f'<th scope="row">{reason}</th>' in page for reason in report.reasons)
+        assert "s3cr3tvalue" not in page
 
 
 def test_a_secret_in_a_feeds_address_is_shown_nowhere(home: Settings) -> None:

@@ -10,11 +10,14 @@ from datetime import date, timedelta
 from statistics import median
 from types import MappingProxyType
 
+from ingest import addresses
 from ingest.models import NEW, Feed, FeedState, Outcome
 from ingest.pipeline.pipe import Pipe
 from ingest.store import Booking
 
 DAYS = 14
+MOST_FILES = 100
+REFUSED = (Outcome.REJECTED, Outcome.QUARANTINED)
 # A silence is told as one when so many stories were to be expected in it: by chance alone (Poisson) fewer than one
 # silence in a hundred is that long.
 EXPECTED = 5.0
@@ -87,6 +90,36 @@ def healths(pipe: Pipe, today: date, days: int = DAYS) -> dict[str, Health]:
     files = {day: pipe.landing.parts(f"stories/captures/{day}/") for day in span}
     bookings = pipe.store.bookings(path for paths in files.values() for path in paths)
     return judge({day: [bookings[path] for path in paths if path in bookings] for day, paths in files.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why so many of a feed's entries became no stories, and what was said of the latest of them."""
+
+    reason: str
+    entries: int
+    latest: str
+
+
+def refused(pipe: Pipe, feed: str, today: date, days: int = DAYS) -> list[Refused]:
+    """The reasons for which entries of a feed (its address as it may be shown) were rejected or quarantined in these
+    days, the most frequent first; of as many files of stories as name some, 100 at most, each of which names 200."""
+    told: dict[str, list[str]] = {}
+    for path in _refusing(pipe, feed, today, days)[:MOST_FILES]:
+        for said in pipe.landing.part(path).header.get("named", ()):
+            if addresses.shown(said["feed"]) == feed:
+                told.setdefault(said["reason"], []).append(said["detail"] or said["where"])
+    found = [Refused(reason, len(details), details[0]) for reason, details in told.items()]
+    return sorted(found, key=lambda each: (-each.entries, each.reason))
+
+
+def _refusing(pipe: Pipe, feed: str, today: date, days: int) -> list[str]:
+    """The files of stories in which entries of the feed were refused, the latest first."""
+    span = (today - timedelta(days=back) for back in range(days))
+    files = [path for day in span for path in sorted(pipe.landing.parts(f"stories/captures/{day}/"), reverse=True)]
+    booked = pipe.store.bookings(files)
+    counts = {path: booking.counts.get(feed, {}) for path, booking in booked.items()}
+    return [path for path in files if any(counts.get(path, {}).get(outcome) for outcome in REFUSED)]
 
 
 def judge(booked: Mapping[date, Sequence[Booking]]) -> dict[str, Health]:

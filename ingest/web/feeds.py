@@ -81,9 +81,11 @@ def feeds_json(request: Request) -> list[dict[str, Any]]:
 
 @api.get("/feeds/{identity}")
 def feed_json(request: Request, identity: str) -> dict[str, Any]:
-    """A feed and how it does; `days` counts the new stories of the last month."""
+    """A feed and how it does; `days` counts the new stories of the last month, `refused` its entries that were rejected
+    or quarantined in it, by reason."""
     window = window_of(request)
-    return _json(_told(window, _found(window.pipe, identity)))
+    feed = _found(window.pipe, identity)
+    return {**_json(_told(window, feed)), "refused": [asdict(each) for each in _refused(window, feed)]}
 
 
 # writing ------------------------------------------------------------------------------------------------------------
@@ -226,6 +228,12 @@ def _healths(window: Window, days: int) -> Mapping[str, Health]:
     return window.remembered(key, KEPT, lambda: health.healths(window.pipe, today, days), worth=WORTH)
 
 
+def _refused(window: Window, feed: Feed) -> list[health.Refused]:
+    today, shown = datetime.now(UTC).date(), addresses.shown(feed.url)
+    key = "refused", today, shown
+    return window.remembered(key, KEPT, lambda: health.refused(window.pipe, shown, today, PERIOD), worth=WORTH)
+
+
 def _with(feed: Feed, state: FeedState | None, health_: Health) -> Told:
     last = None if state is None else state.whole if state.failures else state.polled
     return Told(records.feed(feed, state), health_, health.why(feed, state), last)
@@ -246,9 +254,20 @@ def _json(told: Told) -> dict[str, Any]:
 
 
 def _page(request: Request, feed: Feed, **values: Any) -> Response:
-    told = _told(window_of(request), feed)
+    window = window_of(request)
+    told = _told(window, feed)
     return rendering.page(
-        request, "feed.html", **{"feed": told, "days": PERIOD, "said": "", "checked": None, "advice": None, **values}
+        request,
+        "feed.html",
+        **{
+            "feed": told,
+            "refused": _refused(window, feed),
+            "days": PERIOD,
+            "said": "",
+            "checked": None,
+            "advice": None,
+            **values,
+        },
     )
 
 
