@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from urllib.parse import quote
 import jwt
 import psutil
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from ingest import settings as configuration
 from ingest.models import Feed, FullText
@@ -108,9 +110,14 @@ class Up:
     def pipe(self) -> Pipe:
         return Pipe(configuration.load(self.environ))
 
+    def password(self) -> str:
+        """The administrator's."""
+        passwords: dict[str, str] = json.loads((self.home / "airflow" / "passwords.json").read_text())
+        return passwords["admin"]
+
     def token(self) -> str:
-        password = json.loads((self.home / "airflow" / "passwords.json").read_text())["admin"]
-        answer: dict[str, str] = self.ask("/auth/token", {"username": "admin", "password": password}, token="")
+        told = {"username": "admin", "password": self.password()}
+        answer: dict[str, str] = self.ask("/auth/token", told, token="")
         return answer["access_token"]
 
     def viewer(self) -> str:
@@ -257,6 +264,56 @@ def test_a_dags_run_leads_to_its_report(up: Up) -> None:
     assert f'href="/dags/sitrep_daily/runs/{quote(run, safe="")}"' in page
     views = next(plugin for plugin in up.ask("/api/v2/plugins")["plugins"] if plugin["name"] == "sitrep")
     assert {view["destination"] for view in views["external_views"]} == {"nav", "dag", "dag_run", "task_instance"}
+
+
+@pytest.fixture
+def reader(up: Up, browser: Browser) -> Iterator[Page]:
+    """Somebody at a browser, who is not known yet. The sites of stories answer that they are elsewhere."""
+    context = browser.new_context(base_url=up.base, locale="en-GB")
+    context.set_default_timeout(60_000)
+    context.route(re.compile("^https:"), lambda route: route.fulfill(body="<title>Elsewhere</title>"))
+    yield context.new_page()
+    context.close()
+
+
+def test_in_a_browser_it_stands_in_airflows_page_behind_its_login(up: Up, reader: Page) -> None:
+    run = up.ended("sitrep_daily", 1)[0]["dag_run_id"]
+    reader.goto("/")
+    reader.get_by_label("Username").fill("admin")
+    reader.locator("input[type=password]").fill(
+        json.loads((up.home / "airflow" / "passwords.json").read_text())["admin"]
+    )
+    reader.keyboard.press("Enter")
+    reader.get_by_role("button", name="Browse").click()
+    reader.get_by_role("menuitem", name="Sitrep", exact=True).click()
+    frame = reader.frame_locator("iframe[title=Sitrep]")
+    frame.get_by_role("searchbox").fill("Morning")
+    frame.get_by_role("searchbox").press("Enter")
+    frame.locator(".hit h2 a").first.click()
+    with reader.context.expect_page() as tab:
+        frame.get_by_role("link", name="original").click()
+    expect(tab.value).to_have_title("Elsewhere")
+    frame.get_by_role("link", name="Feeds", exact=True).click()
+    expect(frame.get_by_label("Add a feed")).to_be_visible()
+    reader.goto(f"/dags/sitrep_daily/runs/{quote(run, safe='')}/plugin/sitrep-report-dag_run")
+    report = reader.frame_locator("iframe[title='Sitrep report']")
+    expect(report.locator("h1")).to_contain_text("run of")
+    report.get_by_role("link", name="its tasks and their logs in Airflow").click()
+    expect(reader.locator("iframe")).to_have_count(0)
+    expect(reader).to_have_url(re.compile("/dags/sitrep_daily/runs/[^/]+$"))
+
+
+def test_in_a_browser_who_may_only_look_finds_nothing_to_change(up: Up, reader: Page) -> None:
+    reader.goto("/sitrep/")
+    expect(reader.get_by_role("searchbox")).to_have_count(0)  # not known yet
+    reader.context.add_cookies([{"name": "_token", "value": up.viewer(), "url": up.base}])
+    reader.goto("/plugin/sitrep")
+    frame = reader.frame_locator("iframe[title=Sitrep]")
+    frame.get_by_role("link", name="Feeds", exact=True).click()
+    expect(frame.get_by_role("heading", name="Feeds")).to_be_visible()
+    expect(frame.get_by_label("Add a feed")).to_have_count(0)
+    frame.locator("tbody a").first.click()
+    expect(frame.get_by_role("button", name="Pause")).to_have_count(0)
 
 
 def test_an_archive_a_poll_and_a_backfill_at_once(up: Up) -> None:
