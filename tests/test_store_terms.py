@@ -103,6 +103,21 @@ def test_what_is_too_much_from_outside_is_told(text: str, told: str) -> None:
 
 
 @given(MIXED, MIXED)
+def test_words_on_demand_are_the_same_words(text: str, asked: str) -> None:
+    found, listed = terms.Words(text), list(terms.words(text))
+    assert (len(found), list(found), found[-3:]) == (len(listed), listed, listed[-3:])
+    some = {term for word in terms.words(asked) for term in word.terms}
+    begun = tuple(form[:2] for word in terms.words(asked) for form in word.forms)
+    wanted = {
+        place
+        for place, word in enumerate(listed)
+        if some.intersection(word.terms) or (begun and any(form.startswith(begun) for form in word.forms))
+    }
+    assert wanted <= set(found.having(some, begun))
+    assert list(found.having((), ())) == []
+
+
+@given(MIXED, MIXED)
 def test_marks_lie_inside_the_snippet(text: str, asked: str) -> None:
     shown = typed.snippet(text, typed.read(asked).required)
     places = [place for mark in shown.marks for place in mark]

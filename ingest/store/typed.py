@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
-from ingest.store.terms import Word, words
+from ingest.store.terms import Word, Words, words
 
 # What Elasticsearch takes without harm: its time grows with the square of the words. Nobody types more.
 LONGEST_TYPED = 500
@@ -92,7 +91,7 @@ def refused(text: str) -> str:
 
 def marks(text: str, clauses: Iterable[Clause]) -> tuple[tuple[int, int], ...]:
     """Where clauses stand in a text, as spans that do not overlap; of a long one in its first 200,000 characters."""
-    found = list(words(text[:_MARKED]))
+    found = Words(text[:_MARKED])
     return _merged((found[first].start, found[last].end) for first, last, _ in _matches(found, tuple(clauses)))
 
 
@@ -110,35 +109,48 @@ def _clause(match: re.Match[str]) -> Clause | None:
 
 def snippet(text: str, clauses: Iterable[Clause]) -> Snippet:
     """The part of a text where most of the clauses stand, or its beginning."""
-    asked = tuple(clauses)
-    # without a word to look for, the beginning is shown: no snippet needs more words than it has characters
-    found = list(words(text[:_MARKED]) if asked else islice(words(text[:_MARKED]), SNIPPET_CHARS + SNIPPET_WORDS))
-    matches = _matches(found, asked)
+    found = Words(text[:_MARKED])
+    matches = _matches(found, tuple(clauses))
     first, last = _window(found, matches)
     return _cut(text, found, first, last, matches)
 
 
-def _matches(found: Sequence[Word], clauses: Sequence[Clause]) -> list[tuple[int, int, int]]:
+def _matches(found: Words, clauses: Sequence[Clause]) -> list[tuple[int, int, int]]:
     """(first word, last word, number of the clause) of every match, in order."""
-    owners = [number for number, word in enumerate(found) for _ in word.terms]
-    stems = [term for word in found for term in word.terms]
-    forms = [form for word in found for form in word.forms]
-    places: dict[str, list[int]] = {}
-    for place, stem in enumerate(stems):
-        places.setdefault(stem, []).append(place)
+    beginnings = [clause.terms[0] for clause in clauses if _is_beginning(clause)]
+    stems = [clause.terms[0] for clause in clauses if not _is_beginning(clause)]
     matches = []
-    for number, clause in enumerate(clauses):
-        *front, end = clause.terms
-        starts: Iterable[int] = places.get(front[0], ()) if front else places.get(end, ())
-        if clause.prefix and not front:
-            starts = range(len(stems))
-        for start in starts:
-            stop = start + len(front)
-            if stop >= len(stems) or stems[start:stop] != front:
-                continue
-            if forms[stop].startswith(end) if clause.prefix else stems[stop] == end:
-                matches.append((owners[start], owners[stop], number))
+    for first in found.having(stems, beginnings):
+        word = found[first]
+        for at, (stem, form) in enumerate(zip(word.terms, word.forms, strict=True)):
+            for number, clause in enumerate(clauses):
+                if form.startswith(clause.terms[0]) if _is_beginning(clause) else stem == clause.terms[0]:
+                    last = _end(found, first, at, clause)
+                    if last is not None:
+                        matches.append((first, last, number))
     return sorted(matches)
+
+
+def _is_beginning(clause: Clause) -> bool:
+    return clause.prefix and len(clause.terms) == 1
+
+
+def _end(found: Words, first: int, at: int, clause: Clause) -> int | None:
+    """The last word of a match that begins with the term at `at` of the word at `first`; None where it is none."""
+    last, word = first, found[first]
+    for number, term in enumerate(clause.terms[1:], 2):
+        at += 1
+        if at == len(word.terms):
+            if last + 1 == len(found):
+                return None
+            last, at = last + 1, 0
+            word = found[last]
+        fits = (
+            word.forms[at].startswith(term) if clause.prefix and number == len(clause.terms) else word.terms[at] == term
+        )
+        if not fits:
+            return None
+    return last
 
 
 def _window(found: Sequence[Word], matches: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
@@ -159,7 +171,7 @@ def _window(found: Sequence[Word], matches: Sequence[tuple[int, int, int]]) -> t
 def _widened(found: Sequence[Word], first: int, last: int) -> tuple[int, int]:
     """Words on both sides until it is as long as a snippet should be; twice as many behind as before."""
     turn = 0
-    while len(found) > last + 1 - first and not _enough(found[first : last + 1]):
+    while len(found) > last + 1 - first and not _enough(found, first, last):
         if first > 0 and (turn % 3 == 2 or last + 1 == len(found)):
             first -= 1
         elif last + 1 < len(found):
@@ -168,8 +180,8 @@ def _widened(found: Sequence[Word], first: int, last: int) -> tuple[int, int]:
     return first, last
 
 
-def _enough(shown: Sequence[Word]) -> bool:
-    return len(shown) >= SNIPPET_WORDS and shown[-1].end - shown[0].start >= SNIPPET_CHARS
+def _enough(found: Sequence[Word], first: int, last: int) -> bool:
+    return last + 1 - first >= SNIPPET_WORDS and found[last].end - found[first].start >= SNIPPET_CHARS
 
 
 def _cut(text: str, found: Sequence[Word], first: int, last: int, matches: Sequence[tuple[int, int, int]]) -> Snippet:
