@@ -5,8 +5,9 @@
 Publish: files of stories of STORIES stories (50,000 where nobody says) over four months, some of them told twice, go
 into an empty store, duplicates recognised, links, clusters, bookings and all; against `streaming_bulk` of the same
 documents, ready on disk, into indices with the same mapping. Both in a process of their own, its start left out, in
-turns. Memory: the publisher's peak, at a fifth of the stories and at all of them. Search: `Store.search` (exact totals,
-snippets, sizes of clusters) against a plain `match` query for as many hits. The server is the tests' one.
+turns. Seconds of CPU are those of this side: the server has the rest of the cores. Memory: the publisher's peak, at a
+fifth of the stories and at all of them. Search: `Store.search` (exact totals, snippets, sizes of clusters) against a
+plain `match` query for as many hits. The server is the tests' one.
 """
 
 from __future__ import annotations
@@ -69,33 +70,34 @@ def _measure(folder: Path, url: str, stories: int, runs: int) -> None:
     print(f"{stories} stories, documents of {size} bytes, {runs} runs, {cores} cores")
     ratios, peak = [], 0.0
     for number in range(runs):
-        ours, peak, counts = _job("publish", folder / "all", url, f"ours{number}-")
-        peer, _, _ = _job("bulk", ready, url, f"peer{number}-")
+        ours, busy, peak, counts = _job("publish", folder / "all", url, f"ours{number}-")
+        peer, least, _, _ = _job("bulk", ready, url, f"peer{number}-")
         ratios.append(peer / ours)
-        print(f"publish         {stories / ours:7.0f} stories a second ({counts})")
-        print(f"streaming_bulk  {stories / peer:7.0f} documents a second")
+        print(f"publish         {stories / ours:7.0f} stories a second, {busy:5.1f} s of CPU ({counts})")
+        print(f"streaming_bulk  {stories / peer:7.0f} documents a second, {least:5.1f} s of CPU")
     print(f"ratio           {statistics.median(ratios):7.2f} (publish / streaming_bulk; above 1: publish is faster)")
-    _, small, _ = _job("publish", folder / "few", url, "few-")
+    _, _, small, _ = _job("publish", folder / "few", url, "few-")
     print(f"memory          {small:7.0f} MB at {few} stories, {peak:.0f} MB at {stories}")
     _search(url, "ours0-")
 
 
-def _job(job: str, path: Path, url: str, prefix: str) -> tuple[float, float, str]:
-    """Seconds, peak memory in MB, and what it says; in a process of its own. The address goes by the environment."""
+def _job(job: str, path: Path, url: str, prefix: str) -> tuple[float, float, float, str]:
+    """Seconds by the clock and of CPU, peak memory in MB, and what it says; in a process of its own. The address goes
+    by the environment."""
     environ = {**os.environ, "SITREP_ELASTICSEARCH_URL": url}
     command = [sys.executable, __file__, "--in-process", job, str(path), prefix]
     done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True)
-    took, peak, told = json.loads(done.stdout)
-    return took, peak, told
+    took, busy, peak, told = json.loads(done.stdout)
+    return took, busy, peak, told
 
 
 def _publish(home: str, prefix: str) -> None:
     url = os.environ["SITREP_ELASTICSEARCH_URL"]
     pipe = Pipe(Settings(home=Path(home), landing=home, elasticsearch_url=url, elasticsearch_prefix=prefix))
     pipe.store.info()
-    started = time.perf_counter()
+    started = _clocks()
     booked = publish(pipe, run="bench")
-    took = time.perf_counter() - started
+    took = _since(started)
     counts = [booking.counts[""] for booking in booked.values()]
     told = {name: sum(count.get(name, 0) for count in counts) for name in ("indexed", "duplicate")}
     _tell(took, ", ".join(f"{number} {name}" for name, number in told.items()))
@@ -114,14 +116,23 @@ def _bulk(file: str, prefix: str) -> None:
                 index = layout.month("stories", suffix(document["instant"]))
                 yield {"_index": index, "_id": document["id"], "_source": document}
 
-    started = time.perf_counter()
+    started = _clocks()
     written = sum(1 for _ in streaming_bulk(client, actions(), chunk_size=1000, max_chunk_bytes=5_000_000))
     client.indices.refresh(index=layout.months("stories"))
-    _tell(time.perf_counter() - started, str(written))
+    _tell(_since(started), str(written))
 
 
-def _tell(took: float, told: str) -> None:
-    print(json.dumps([took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, told]))
+def _clocks() -> tuple[float, float]:
+    """Seconds by the clock, and of CPU."""
+    return time.perf_counter(), time.process_time()
+
+
+def _since(started: tuple[float, float]) -> tuple[float, ...]:
+    return tuple(now - then for now, then in zip(_clocks(), started, strict=True))
+
+
+def _tell(took: tuple[float, ...], told: str) -> None:
+    print(json.dumps([*took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, told]))
 
 
 def _search(url: str, prefix: str) -> None:
@@ -132,16 +143,17 @@ def _search(url: str, prefix: str) -> None:
     words = _vocabulary()
     asked = [f"{words[chance.randrange(30, 300)]} {words[chance.randrange(30, 300)]}" for _ in range(SEARCHES)]
     ours, peer = [], []
-    for text in asked:
-        started = time.perf_counter()
+    for text in asked * 2:  # the first time, both fill their caches
+        started = _clocks()
         store.search(Query(text))
-        middle = time.perf_counter()
+        ours.append(_since(started))
+        started = _clocks()
         query = {"match": {"text": {"query": text, "operator": "and"}}}
         client.search(index=f"{prefix}stories", query=query, size=20, track_total_hits=True)
-        ours.append(middle - started)
-        peer.append(time.perf_counter() - middle)
-    a, b = statistics.median(ours), statistics.median(peer)
-    print(f"search          {1000 * a:7.1f} ms, plain match {1000 * b:.1f} ms")
+        peer.append(_since(started))
+    (a, busy), (b, least) = (map(statistics.median, zip(*took[SEARCHES:], strict=True)) for took in (ours, peer))
+    print(f"search          {1000 * a:7.1f} ms ({1000 * busy:.1f} of CPU here)")
+    print(f"plain match     {1000 * b:7.1f} ms ({1000 * least:.1f} of CPU here)")
     print(f"ratio           {b / a:7.2f} (plain match / search; above 1: search is faster)")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ingest import settings as configuration
+from ingest import words
 from ingest.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -92,9 +93,14 @@ def kept(path: Path, value: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def tail(path: Path, lines: int = 25) -> str:
-    """The end of a log, for a terminal."""
+    """The end of a log, for a terminal: what came from outside does nothing to it."""
     found = path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
-    return "\n".join(f"    {line[:300]}" for line in found)
+    return "\n".join(f"    {_indent(line)}{words.one_line(line, 300)}".rstrip() for line in found)
+
+
+def _indent(line: str) -> str:
+    """The blanks before it, by which a traceback is read."""
+    return " " * min(40, len(line) - len(line.lstrip(" ")))
 
 
 def password() -> str:

@@ -93,3 +93,25 @@ def test_a_failure_shows_the_end_of_the_log(settings: Settings) -> None:
     assert done.returncode == 1
     assert "no settings" in done.stdout
     assert "run.log" in done.stdout
+
+
+def test_the_end_of_a_log_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    """A feed's title may stand in it, and a traceback keeps its shape."""
+    log = tmp_path / "scheduler.log"
+    told = [
+        "not shown",
+        "Traceback:",
+        '  File "a.py", line 1',
+        "    \x1b]0;owned\x07\x1b[2J\u202eraise\x9b31m",
+        "x" * 999,
+    ]
+    log.write_text("\n".join(told))
+    script = "import surroundings, sys; print(surroundings.tail(surroundings.Path(sys.argv[1]), 4), end='')"
+    command = [sys.executable, "-c", script, str(log)]
+    done = subprocess.run(command, cwd=ROOT / "ops", capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        "    Traceback:",
+        '      File "a.py", line 1',
+        "        ]0;owned[2Jraise31m",
+        "    " + "x" * 300,
+    ]

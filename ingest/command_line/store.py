@@ -61,16 +61,13 @@ def setup() -> None:
     from ingest.pipeline.pipe import opened
 
     with opened() as pipe, showing.progress() as progress:
-        if not pipe.settings.elasticsearch_url:
-            raise UsageError(
-                "the embedded store sets itself up", advice="Set SITREP_ELASTICSEARCH_URL for Elasticsearch."
-            )
-        _served(pipe).setup()
+        served = _served(pipe, "the embedded store sets itself up")
+        served.setup()
         reports, items, unshown = mirroring.show_anew(pipe, progress)
         for note in unshown:
             showing.say(note)
         told = f"{wording.plural(reports, 'report')} and {wording.plural(items, 'quarantined item')} are shown there"
-        showing.say(f"{_served(pipe).where} is set up; {told}")
+        showing.say(f"{served.where} is set up; {told}")
 
 
 @store.command(short_help="Make keys with the least rights, and print them.")
@@ -84,11 +81,7 @@ def grant(as_json: bool) -> None:
     from ingest.pipeline.pipe import opened
 
     with opened() as pipe:
-        if not pipe.settings.elasticsearch_url:
-            raise UsageError(
-                "the embedded store knows no keys", advice="Set SITREP_ELASTICSEARCH_URL for Elasticsearch."
-            )
-        keys = _served(pipe).grant()
+        keys = _served(pipe, "the embedded store knows no keys").grant()
     if as_json:
         showing.echo_json(keys)
     else:
@@ -178,8 +171,11 @@ def migrate(back: bool, drop_old: bool, yes: bool) -> None:
     showing.say(told)
 
 
-def _served(pipe: Pipe) -> ElasticStore:
+def _served(pipe: Pipe, otherwise: str = "it is the embedded store") -> ElasticStore:
+    """The store on Elasticsearch. Raises UsageError, which says `otherwise`, where it is another."""
     from ingest.store.elastic import ElasticStore
 
+    if not pipe.settings.elasticsearch_url:
+        raise UsageError(otherwise, advice="Set SITREP_ELASTICSEARCH_URL for Elasticsearch.")
     assert isinstance(pipe.store, ElasticStore)
     return pipe.store

@@ -62,7 +62,7 @@ def _reached(connection: Connection) -> Iterator[Finding]:
 
 
 def _rights(connection: Connection, layout: Layout) -> Iterator[Finding]:
-    names = [f"{layout.prefix}{kind}-v*-*" for kind in (*definitions.MONTHLY, "sitrep")]
+    names = _every_index(layout)
     asked = {"index": [{"names": names, "privileges": list(WRITES)}]}
     answer = connection.request("POST", "/_security/user/_has_privileges", asked, allow=(400, 404, 405, 500))
     if answer.status != 200:
@@ -176,9 +176,14 @@ def _shards(connection: Connection, layout: Layout) -> Iterator[Finding]:
     yield Finding(left > 24, f"{told}: there is room for {left} more", "Add nodes, or take fewer shards or replicas.")
 
 
+def _every_index(layout: Layout) -> list[str]:
+    """All indices of the store, of whichever version, as patterns."""
+    return [f"{layout.prefix}{kind}-v*-*" for kind in (*definitions.MONTHLY, "sitrep")]
+
+
 def rights(layout: Layout) -> dict[str, Any]:
     """What each key may do, by what it is for, and no more than that needs; the writer reads windows and ids too."""
-    months = [f"{layout.prefix}{kind}-v*-*" for kind in (*definitions.MONTHLY, "sitrep")]
+    months = _every_index(layout)
     aliases = list(layout.aliases.values())
     pointers = [layout.pointer(role) for role in (CURRENT, NEXT, PREVIOUS)]
     shown = [f"{layout.prefix}{kind}-v*-*" for kind in ("stories", "revisions")]
