@@ -37,6 +37,7 @@ from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
 from ingest.store import Lease, Query, Slice, Store
 from ingest.store.elastic import connection as wire
+from ingest.store.elastic.layout import SMALL
 from tests import elastic_server
 from tests.elastic_server import PASSWORD, USER, ElasticServer, NoServer
 
@@ -194,6 +195,25 @@ def test_without_faults(served: Pipe, expected: Any) -> None:
     publish(served, run="r")
     assert outcome(served.store) == expected
     assert all(finding.ok for finding in served.store.check())  # type: ignore[attr-defined]
+
+
+def test_a_cluster_with_too_few_shards_left_is_told_how_many_are_needed(served: Pipe, node: ElasticServer) -> None:
+    lease = served.store.lease("elsewhere:1:x", live=True)
+    assert isinstance(lease, Lease)
+    told = [story("n", published="2022-05-01"), story("o", published="2012-05-01"), story("p", published="2012-07-01")]
+    served.store.write(Slice(stories=told), lease)
+    served.store.release(lease)
+    needed = 2 + len(SMALL)  # a month and a year of stories, and everything else; without a replica on one node
+    with node.client() as client:
+        try:
+            for limit in (9000, 3):
+                client.cluster.put_settings(persistent={"cluster.max_shards_per_node": limit})
+                findings = {one.what: one for one in served.store.check()}  # type: ignore[attr-defined]
+                (months,) = [what for what in findings if f" of {limit} shards are in use; a month" in what]
+                migration = f"a migration or a rebuild takes {needed} shards more for as long as both stand"
+                assert [findings[what].ok for what in (months, migration)] == [limit == 9000] * 2
+        finally:
+            client.cluster.put_settings(persistent={"cluster.max_shards_per_node": None})
 
 
 @pytest.mark.parametrize("number", [1, 9])

@@ -168,12 +168,25 @@ def _shards(connection: Connection, layout: Layout) -> Iterator[Finding]:
         return
     health = answer.body
     yield Finding(health["status"] != "red", f"health {health['status']}", "A shard is missing: is a node down?")
-    most = SHARDS_A_NODE * health["number_of_data_nodes"]
+    most = _most_shards(connection) * health["number_of_data_nodes"]
     copies = 1 + (layout.replicas if layout.replicas is not None else min(1, health["number_of_data_nodes"] - 1))
     month = layout.shards * copies * len(definitions.MONTHLY)
-    left = (most - health["active_shards"]) // month
+    left = most - health["active_shards"]
     told = f"{health['active_shards']} of {most} shards are in use; a month (a year before 2015) takes {month}"
-    yield Finding(left > 24, f"{told}: there is room for {left} more", "Add nodes, or take fewer shards or replicas.")
+    advice = "Add nodes, or take fewer shards or replicas."
+    yield Finding(left // month > 24, f"{told}: there is room for {max(0, left) // month} more", advice)
+    stand = [name for kind in definitions.MONTHLY for name in connection.counts(layout.months(kind))]
+    again = (len(stand) * layout.shards + len(definitions.SMALL)) * copies
+    yield Finding(
+        left >= again, f"a migration or a rebuild takes {again} shards more for as long as both stand", advice
+    )
+
+
+def _most_shards(connection: Connection) -> int:
+    """How many a node may have, as far as we may know."""
+    answer = connection.request("GET", "/_cluster/settings", flat_settings="true", allow=(403,))
+    told = {**answer.body["persistent"], **answer.body["transient"]} if answer.status == 200 else {}
+    return int(told.get("cluster.max_shards_per_node", SHARDS_A_NODE))
 
 
 def _every_index(layout: Layout) -> list[str]:

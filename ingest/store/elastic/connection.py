@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote, urlsplit
@@ -113,6 +114,12 @@ def _address(part: str) -> tuple[str, str, str]:
     )
 
 
+@cache
+def _warn(host: str) -> None:
+    """Once in a process, however often it is connected to."""
+    _log.warning("%s: stories and keys go there unencrypted; use https", host)
+
+
 def _is_loopback(address: str) -> bool:
     host = urlsplit(address).hostname or ""
     with suppress(ValueError):
@@ -137,7 +144,7 @@ class Connection:
         self._client: Elasticsearch | None = None
         self._process = os.getpid()
         for host in server.exposed:
-            _log.warning("%s: stories and keys go there unencrypted; use https", host)
+            _warn(host)
 
     @property
     def where(self) -> str:
