@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
 from ingest.store import Booking, Found, Query, Slice, Store
 from ingest.store.elastic import ElasticStore, Layout, Server
+from ingest.store.elastic.writing import Change
 from tests import elastic_server
 from tests.elastic_server import PREFIX, wipe
 
@@ -230,6 +232,16 @@ def test_a_publisher_that_dies_leaves_all_of_a_slice_or_nothing(
     assert other.bookings(["f"]) == {"f": FULL["booking"]}
     assert everything(other) == everything(store)
     other.close()
+
+
+def test_a_journal_of_many_pieces_comes_back(store: ElasticStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.store.elastic.journal.PIECE", 3000)
+    listed = [Change("stories", f"id-{n}", {"text": secrets.token_hex(50)}, month="2022.05") for n in range(450)]
+    names = store._journal.keep(listed)
+    assert len(names) > 5
+    assert store._journal.read(names) == listed
+    store._journal.forget(names)
+    assert store._journal.read(names) is None
 
 
 def test_a_publisher_that_wakes_up_late_overwrites_nothing(

@@ -16,7 +16,7 @@ from ingest.store.elastic.connection import Connection
 from ingest.store.elastic.layout import Layout
 from ingest.store.elastic.writing import Change
 
-PIECE = 4_000_000  # bytes of a document
+PIECE = 3_000_000  # bytes of a document, packed: whole threes, so that pieces can be joined as they were sent
 AT_ONCE = 200  # changes that are compressed at once
 NAMED = "journal-"  # so begin the names of its documents
 
@@ -30,16 +30,16 @@ class Journal:
 
     def keep(self, listed: Sequence[Change]) -> list[str]:
         """Write them down; gives the names of the pieces."""
-        packed = _packed(listed)
-        name = f"{NAMED}{secrets.token_hex(8)}"
-        pieces = {f"{name}-{start // PIECE}": packed[start : start + PIECE] for start in range(0, len(packed), PIECE)}
+        packed, name = memoryview(_packed(listed)), f"{NAMED}{secrets.token_hex(8)}"
+        pieces = [packed[start : start + PIECE] for start in range(0, len(packed), PIECE)]
+        names = [f"{name}-{number}" for number in range(len(pieces))]
         with ThreadPoolExecutor(SENDERS) as senders:
-            list(senders.map(self._put, pieces.items()))
-        return list(pieces)
+            list(senders.map(self._put, names, pieces))
+        return names
 
-    def _put(self, named: tuple[str, str]) -> None:
-        name, piece = named
-        self._connection.request("PUT", f"/{quote(self._index)}/_doc/{quote(name)}", {"piece": piece})
+    def _put(self, name: str, piece: memoryview) -> None:
+        told = {"piece": base64.b64encode(piece).decode()}
+        self._connection.request("PUT", f"/{quote(self._index)}/_doc/{quote(name)}", told)
 
     def read(self, pieces: Iterable[str]) -> list[Change] | None:
         """The changes; None where they were carried out and forgotten."""
@@ -63,11 +63,11 @@ class Journal:
         self.forget(one for one in kept if one.startswith(NAMED))
 
 
-def _packed(listed: Sequence[Change]) -> str:
+def _packed(listed: Sequence[Change]) -> bytes:
     """All changes as one JSON list, compressed; a few at a time, since the texts of a slice stand in memory already."""
     packer = zstandard.ZstdCompressor(1).compressobj()
     parts = [packer.compress(b"[")]
     for start in range(0, len(listed), AT_ONCE):
         told = orjson.dumps([list(one) for one in listed[start : start + AT_ONCE]])[1:-1]
         parts.append(packer.compress(b"," * bool(start) + told))
-    return base64.b64encode(b"".join([*parts, packer.compress(b"]"), packer.flush()])).decode()
+    return b"".join([*parts, packer.compress(b"]"), packer.flush()])
