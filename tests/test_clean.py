@@ -291,9 +291,8 @@ def test_real_pages_keep_their_titles_dates_and_text() -> None:
     "name", ["aeb", "n4k", "fundus", "wcxb_article", "daniel", "magic", "traf_eval", "htmldate_eval"]
 )
 def test_every_real_page_is_read_and_none_with_a_story_comes_out_empty(name: str) -> None:
-    """Every seventh page of a set, chosen by nothing but its name."""
     empty = []
-    for path in sorted((SHARED / "eval/clean/data" / name / "dev").glob("*.gold.json"))[::7]:
+    for path in sorted((SHARED / "eval/clean/data" / name / "dev").glob("*.gold.json")):
         gold = json.loads(path.read_text(encoding="utf-8"))
         body = gzip.decompress(path.with_name(path.name.replace(".gold.json", ".html.gz")).read_bytes())
         started = time.process_time()

@@ -67,6 +67,10 @@ def test_the_standfirst_is_text(above: str, head: str) -> None:
         f'<figure><img src="a.jpg"><figcaption>{OTHER}</figcaption></figure>',
         '<p>Read more: <a href="/b">What the ferry costs</a></p>',
         "<p>Advertisement</p>",
+        "<p>DON'T MISS</p>",
+        "<p>Get the news of the harbour by our newsletter, every morning before sunrise, and for nothing.</p>",
+        "<p>Thank you for subscribing!</p>",
+        "<p>Please use Chrome browser for a more accessible video player.</p>",
         "<p>(Reporting by Tom Ayre; editing by Lena Voss)</p>",
         "<p>© 2022 News Example. All rights reserved.</p>",
         "<ul><li><a href='/1'>What the ferry costs</a></li><li><a href='/2'>Who pays for the quay</a></li></ul>",
@@ -210,6 +214,8 @@ def test_a_quoted_post_is_text() -> None:
     page = f"<article><h1>The harbour of Sel is open again</h1><p>{FIRST}</p>{post}<p>{SECOND}</p></article>"
     quoted = ["The quay is free.", "— Port of Sel (@sel) May 24, 2022"]
     assert paragraphs(page) == [FIRST, *quoted, SECOND]
+    wrapped = f"<div class='social-embed'><div>{post}</div></div>"
+    assert paragraphs(page.replace(f"<p>{SECOND}</p>", f"<p>{SECOND}</p>{wrapped}"))[-3:] == [SECOND, *quoted]
 
 
 def test_an_element_of_the_sites_own_does_not_break_its_paragraph() -> None:

@@ -225,6 +225,9 @@ def _drop_signatures(chosen: list[Block]) -> None:
             _drop(block, "about the author or the site")
 
 
+_WHOLE = frozenset(("li", "blockquote"))  # no line of a list is too short, nor the name under a quoted post
+
+
 def _trim(chosen: list[Block]) -> None:
     """Drop short lines that are no sentences before the first and behind the last prose."""
     for block in chosen:
@@ -235,7 +238,7 @@ def _trim(chosen: list[Block]) -> None:
     for block in reversed(chosen):
         if not block.kept:
             continue
-        if block.weight or block.tag == "li" or not _is_scrap(block, 40 if block.tag == "p" else 80):
+        if block.weight or block.tag in _WHOLE or not _is_scrap(block, 40 if block.tag == "p" else 80):
             break
         _drop(block, "behind the last sentence")
 
@@ -288,6 +291,7 @@ def _add_standfirst(
         lead = bool(titles) and ((block.tag == "p" and block.weight > 0) or heading)
         if repeats or lead or STANDFIRST.search(names):
             block.kept, block.why = True, "standfirst"
+            told.add(text[:60])
             left -= 1
 
 

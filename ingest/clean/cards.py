@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ingest.clean.blocks import Block, Element
 
-_MOST_LEVELS = 6  # between a card and its text
+_MOST_LEVELS = 8  # between a card and its text
 _LONGEST = 400  # characters of a card that are in no link
 _FEWEST = 3
 _SHORTEST_TITLE = 15

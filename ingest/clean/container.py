@@ -98,6 +98,9 @@ def _settle(elements: list[Element], blocks: list[Block]) -> None:
 _MOST_WRONG = 5  # times that reasons are taken back
 
 
+_NETWORKS = frozenset(("named social", "named share"))
+
+
 def _holds(reason: str) -> bool:
     """Whether a reason holds however much it names."""
     return CAPTION in reason or _FIRM.match(reason) is not None
@@ -113,6 +116,8 @@ def _inherit(elements: list[Element], holding: list[bool], wrong: set[str]) -> d
     inside = [False] * len(elements)  # what is named as the story's
     for index, element in enumerate(elements):
         reason = elements[element.up].reason if index else ""
+        if reason in _NETWORKS and element.tag == "blockquote":
+            reason = ""  # a post that the story quotes
         inside[index] = element.body or element.tag in ("article", "main") or inside[max(element.up, 0)]
         if not reason and (stated := element.stated) and stated not in wrong:
             share = element.weight / total if total else 0.0

@@ -14,6 +14,12 @@ OWN = re.compile(
     | \(?reporting[ ]by | \(?editing[ ]by | additional[ ]reporting
     | this[ ](?:article|story)[ ](?:was[ ]|is[ ])?(?:originally|first|appeared|published) | originally[ ]published
     | (?:get|join|receive)\b.{0,80}\bnewsletters?\b
+    | don.t[ ]miss\W*$ | thank(?:s|[ ]you)[ ]for[ ](?:signing|subscribing) | your[ ]subscription[ ](?:has|is)\b
+    | like[ ]what[ ]you.re[ ](?:reading|seeing)\b | please[ ](?:use|enable|upgrade)[ ].{1,40}\b(?:browser|javascript)
+    | skip[ ](?:past|to)\b | social[ ]sharing\b
+    | (?:we|our[ ](?:editors|team)|editors[ ]and[ ]writers)[ ](?:have[ ])?independently[ ]
+    (?:select|evaluate|review|choose)
+    | comments[ ]on[ ]this[ ](?:article|story|piece)\b
     | watch(?:[ ]now|:) | listen(?:[ ]now|:) | download[ ](?:the|our) | join[ ](?:the|our)[ ]
     | (?:last[ ])?updated\b | published\b | if[ ]you[ ](?:purchase|buy|click) | we[ ]may[ ](?:earn|receive|get)
     | (?:story|article)[ ]continues | loading\b | disclaimer\b | correction: | editor.s[ ]note
