@@ -1,4 +1,4 @@
-"""How well the bundled rules tag 590 stories of our own (`topic_stories.yaml`): bounds for the whole, not for each.
+"""How well the bundled rules tag 628 stories of our own (`topic_stories.yaml`): bounds for the whole, not for each.
 
 The rules were mended with these in view, so the figures say that nothing gets worse, not how stories fare that nobody
 has read: of 165 kept unread until the end macro-F1 was .84, where all have .92 now.
