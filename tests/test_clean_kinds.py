@@ -123,12 +123,27 @@ def test_a_table_of_facts_is_text_a_row_a_line() -> None:
     assert paragraphs(page) == [FIRST, "Port | Tonnes", "Sel | 900", SECOND]
 
 
-def test_the_next_article_appended_below_is_another_story() -> None:
-    page = (
-        f"<main><article><h1>The harbour of Sel is open again</h1>{STORY}</article>"
-        f"<article><h1>Letters out of a cupboard</h1><p>{OTHER}</p><p>{OTHER}</p></article></main>"
-    )
-    assert paragraphs(page) == [FIRST, SECOND, THIRD]
+NEXT = f"<h1>Letters out of a cupboard</h1><p>{OTHER}</p><p>{OTHER} Her niece agrees.</p>"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<main><article>{story}</article><article>{next}</article></main>",
+        "<main><div class='story'>{story}</div><div class='story'>{next}</div></main>",
+        "<main><div class='story no1'>{story}</div><div class='story no2'>{next}{next}{next}{next}</div></main>",
+        "<article>{story}<div class='next-article'>{next}{next}</div></article>",
+    ],
+)
+def test_the_next_article_appended_below_is_another_story(page: str) -> None:
+    story = f"<h1>The harbour of Sel is open again</h1>{STORY}"
+    assert paragraphs(page.format(story=story, next=NEXT)) == [FIRST, SECOND, THIRD]
+
+
+def test_parts_with_headings_of_the_first_level_are_one_story() -> None:
+    parts = "".join(f"<section><h1>Part {n} of the repairs</h1><p>{OTHER} {n}</p></section>" for n in range(3))
+    found = paragraphs(f"<main><h1>The harbour of Sel is open again</h1>{parts}</main>")
+    assert [text for text in found if text.startswith(OTHER)] == [f"{OTHER} {n}" for n in range(3)]
 
 
 def test_teasers_of_other_stories_in_a_row_are_none_of_it() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from ingest import words
 from ingest.clean.blocks import HEADINGS, Block, Element
 from ingest.clean.naming import CAPTION, CONSENT, HIDDEN
 
@@ -23,10 +24,15 @@ _LONG = 120  # characters from which on a block is prose without a full stop, to
 _HEAVIEST = 1200.0
 _NEXT_TO_NOTHING = 300.0  # of prose
 
+_SHORTEST_ARTICLE = 150.0  # of prose
+_DIGITS = re.compile(r"\d+")
 _PARAGRAPHS = frozenset(("p", "ul", "ol", "table", "tbody", "blockquote"))
 _WRAPPERS = frozenset(("div", "section", "article", "main"))
 # Reasons that hold unless there is next to nothing else on the page; the others fall where they cover much of it.
-_FIRM = re.compile(rf"{CONSENT}|{HIDDEN}|named (?:comment|comments|commentlist|disqus|hidden|related)$")
+_FIRM = re.compile(
+    rf"{CONSENT}|{HIDDEN}|named (?:comment|comments|commentlist|disqus|hidden|related|"
+    rf"next-article|up-next|read-next|next-post)$"
+)
 
 
 def weigh(elements: list[Element], blocks: list[Block]) -> float:
@@ -156,6 +162,7 @@ class _Descent:
             if index and element.mass:
                 self.children.setdefault(element.up, []).append(index)
         self.titled = [False] * len(elements)
+        self.titles = [(block.element, words.letters(block.text)) for block in blocks if block.tag == "h1"]
         self.direct = [0.0] * len(elements)  # the prose that stands in it without a wrapper
         for block in blocks:
             element = elements[block.element]
@@ -182,7 +189,8 @@ class _Descent:
                 break
             in_body = in_body or self.elements[here].body
             in_article = in_article or self.elements[here].tag == "article"
-            below = self._nearly_all(here, children, in_body)
+            below = self._first_of_several(children)
+            below = below or self._nearly_all(here, children, in_body)
             below = below or self._titled(here, children)
             if not in_body and not in_article:
                 below = below or self._wrapper(here, children)
@@ -195,6 +203,20 @@ class _Descent:
     def _nearly_all(self, here: int, children: list[int], in_body: bool) -> int | None:
         enough = (0.97 if in_body else 0.9) * self.elements[here].mass
         return children[0] if self.elements[children[0]].mass >= enough else None
+
+    def _first_of_several(self, children: list[int]) -> int | None:
+        """The first of several children of one name, each with prose and a heading of the first level of its own, where
+        no such heading stands before them: the others are the next articles, appended."""
+        alike: dict[tuple[str, str], list[int]] = {}
+        for child in sorted(children):
+            element = self.elements[child]
+            if self.titled[child] and element.mass >= _SHORTEST_ARTICLE:
+                alike.setdefault((element.tag, _DIGITS.sub("", element.names)), []).append(child)
+        first, *others = next((group for group in alike.values() if len(group) > 1), [-1])
+        if not others or self.titles[0][0] < first:
+            return None
+        told = [next(title for index, title in self.titles if index >= child) for child in (first, *others)]
+        return first if len(set(told)) == len(told) else None
 
     def _candidates(self, here: int, children: list[int]) -> list[int]:
         """The children with a good part of the prose that are, or wrap, what is named as the story's."""
