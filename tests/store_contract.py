@@ -775,6 +775,7 @@ def strange_stories() -> Iterator[Story]:
     yield story(STRANGE, title="T “x” 🇺🇦 ẞ\u0301", text="ℵ\n\n\ttab\u2028\U0001f469\u200d\U0001f33e", authors=())
     nothing = ("guid", "url", "canonical_url", "source", "feed", "title", "language", "published", "published_from")
     yield story("nothing", **dict.fromkeys(nothing), keys=(), text="")
+    yield story("kind", page_kind="live_blog", partial=True)
     exact = timedelta(microseconds=123_456)
     yield story(
         "clocks",

@@ -207,6 +207,14 @@ def test_scripts_are_read_within_bounds(text: str) -> None:
     assert (datetime.now(UTC) - started).total_seconds() < 30  # measured: at most 0.6 s
 
 
+def test_a_selector_of_the_pages_own_costs_no_time_and_breaks_nothing() -> None:
+    for selector in ("div" + ":has(div" * 12 + ")" * 12, "p >", "::", "", 7, None, "." * 5_000):
+        head = data(**LOCKED, hasPart=[{"cssSelector": selector}])
+        started = datetime.now(UTC)
+        assert cleaned(f"<h1>{TITLE}</h1><p>{FIRST}</p>{'<div>' * 3_000}", head).partial
+        assert (datetime.now(UTC) - started).total_seconds() < 30
+
+
 KINDS = {
     "https://news.example/2022/05/24/live": page(BLOG.format(*["x"] * 3), data(**{"@type": "LiveBlogPosting"})),
     "https://news.example/2022/05/24/gallery": page(f"<h1>The quay in pictures</h1>{figures(captions(7))}"),

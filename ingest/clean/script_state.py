@@ -15,7 +15,7 @@ from typing import Any
 from ingest.clean.container import ends, is_dense, width
 from ingest.clean.markup import Page
 
-_MOST_SCRIPTS = 40
+_MOST_SCRIPTS = 500
 _MOST_CHARACTERS = 5_000_000
 _MOST_VALUES = 100_000
 _DEEPEST = 60
@@ -49,7 +49,7 @@ def paragraphs(page: Page) -> list[str]:
 def _states(page: Page) -> Iterator[Any]:
     """The objects in the page's scripts."""
     left = _MOST_CHARACTERS
-    for script in page.tree.css("script:not([src])")[:500]:
+    for script in page.tree.css("script:not([src])")[:_MOST_SCRIPTS]:
         kind = (script.attributes.get("type") or "").lower()
         if "ld+json" in kind:
             continue
