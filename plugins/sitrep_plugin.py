@@ -4,11 +4,13 @@ Every task imports this file, so it imports next to nothing; the pages are built
 Annotations are evaluated here, not kept as text: FastAPI reads those of functions that are made inside a function.
 """
 
+import logging
 from functools import cached_property
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+log = logging.getLogger("sitrep.plugin")
 EDITS = "sitrep_daily"  # who may edit this DAG may change feeds
 
 
@@ -41,16 +43,35 @@ class SitrepPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:
-        """Airflow leaves mounted apps open to the world: these carry its login, and its right to see the website."""
-        from sitrep import check_ingest
+        """Airflow leaves mounted apps open to the world: these carry its login, and its right to see the website. Where
+        they cannot be built, nobody is let in, and Airflow goes on."""
+        try:
+            app = _application()
+        except Exception:  # whatever is wrong with what was installed
+            log.exception("Sitrep's pages cannot be served")
+            app = _closed
+        return [{"name": "sitrep", "app": app, "url_prefix": "/sitrep"}]
 
-        check_ingest()
-        from sitrep_moves import settings
 
-        from ingest.web.app import create_app
-        from ingest.web.window import Window
+def _application() -> Any:
+    from sitrep import check_ingest
 
-        return [{"name": "sitrep", "app": create_app(Window(settings), _access()), "url_prefix": "/sitrep"}]
+    check_ingest()
+    from sitrep_moves import settings
+
+    from ingest.web.app import create_app
+    from ingest.web.window import Window
+
+    return create_app(Window(settings), _access())
+
+
+async def _closed(scope: Any, _: Any, send: Any) -> None:
+    """What answers everybody where there are no pages."""
+    text = b"Sitrep's pages cannot be served: the log of the API server says why."
+    if scope["type"] == "http":
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": text})
 
 
 def _access() -> Any:

@@ -405,6 +405,33 @@ print((ingest.settings.load({{}}).seeds / "feeds.opml").is_file(), ingest.settin
     assert json.loads(done.stdout)["outcomes"]["indexed"] == 1
 
 
+@pytest.mark.parametrize("broken", ["airflow.api_fastapi.core_api.security", "ingest.web.app"])
+def test_pages_that_cannot_be_built_let_nobody_in_and_hold_up_nothing(tmp_path: Path, broken: str) -> None:
+    code = f"""
+import sys
+sys.modules[{broken!r}] = None  # importing it fails
+from sitrep_plugin import SitrepPlugin
+(mounted,) = SitrepPlugin().fastapi_apps
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+airflow = Starlette()
+airflow.mount(mounted["url_prefix"], mounted["app"])
+client = TestClient(airflow)
+asked = [(method, path) for method in ("GET", "POST") for path in ("/sitrep/", "/sitrep/api/feeds")]
+answers = [client.request(*each) for each in asked]
+print({{(answer.status_code, "log" in answer.text) for answer in answers}})
+"""
+    environ = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+    }
+    done = run_there(tmp_path, environ, "-W", "ignore", "-c", code)
+    assert done.stdout.splitlines()[-1:] == ["{(503, True)}"], done.stdout + done.stderr
+    assert "Sitrep's pages cannot be served" in done.stdout + done.stderr
+    assert broken in done.stdout + done.stderr
+
+
 def run_there(folder: Path, environ: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *command], cwd=folder, env=environ, capture_output=True, text=True, check=False
