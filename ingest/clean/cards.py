@@ -22,21 +22,25 @@ def of_other_stories(elements: list[Element], blocks: Sequence[Block], core: int
 
     `core` is the index of the element that holds the story.
     """
+    if sum(map(_is_title, blocks)) < _FEWEST:
+        return [], False
     titles: dict[int, int] = {}  # elements → how many titles in links they hold
     lengths: dict[int, int] = {}
     for block in blocks:
-        is_title = block.linked > 0.6 * len(block.text) and len(block.text) >= _SHORTEST_TITLE
+        is_title = _is_title(block)
         for index in _around(elements, block.element, core):
             lengths[index] = lengths.get(index, 0) + len(block.text) - block.linked
             if is_title:
                 titles[index] = titles.get(index, 0) + 1
-    if len(titles) < _FEWEST:
-        return [], False
     cards = _cards(elements, titles, lengths)
     found = [block for block in blocks if block.kept and not cards.isdisjoint(_around(elements, block.element, core))]
     kept = sum(block.weight for block in blocks if block.kept)
     told = sum(block.weight for block in found)
     return found, bool(found) and told >= 0.6 * kept and kept - told < _STORY
+
+
+def _is_title(block: Block) -> bool:
+    return block.linked > 0.6 * len(block.text) and len(block.text) >= _SHORTEST_TITLE
 
 
 def _cards(elements: list[Element], titles: dict[int, int], lengths: dict[int, int]) -> set[int]:
