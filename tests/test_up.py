@@ -277,7 +277,7 @@ def reader(up: Up, browser: Browser) -> Iterator[Page]:
 
 
 def test_in_a_browser_it_stands_in_airflows_page_behind_its_login(up: Up, reader: Page) -> None:
-    run = up.ended("sitrep_daily", 1)[0]["dag_run_id"]
+    run = up.ended("sitrep_daily", 2)[0]["dag_run_id"]  # the second fetched what is searched for
     reader.goto("/")
     reader.get_by_label("Username").fill("admin")
     reader.locator("input[type=password]").fill(
