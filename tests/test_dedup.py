@@ -7,6 +7,7 @@ import lzma
 import random
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import dedup
+from ingest.dedup import samples
 from ingest.models import Fingerprint, Head, Kinship, Link, Window
 
 HOUR = 3600
@@ -212,7 +214,7 @@ def share_by_the_book(first: Row, second: Row, counted: Mapping[str, set[int]], 
     shared, smaller = len(one & other & counted[first.id] & counted[second.id]), min(len(one), len(other))
     if copies:
         return 1.0 if shared >= 2 else None
-    return shared / smaller if shared >= 2 and 6 * shared >= smaller else None
+    return shared / smaller if shared >= 2 and 7 * shared >= smaller else None
 
 
 def greatest(row: Row) -> int:
@@ -696,6 +698,51 @@ def test_hundreds_of_stories_in_any_order_give_the_same(hours: int, many: int, f
             publisher.publish(order[:size])
             order = order[size:]
         same(publisher, once)
+
+
+# what it costs -----------------------------------------------------------------------------------------------------
+def strangers(count: int, rng: np.random.Generator, first: int) -> Window:
+    """Stories of some 120 words, all at one instant, that share nothing."""
+    samples = np.sort(rng.integers(0, 2**59, (count, 24), np.uint64), axis=1)
+    ids = [f"{first + k:032x}" for k in range(count)]
+    return Window(ids, np.zeros(count, np.int64), samples.ravel(), np.arange(0, 24 * count + 1, 24), [""] * count)
+
+
+def test_a_window_takes_less_than_half_a_gigabyte_a_million_stories_and_a_slice_little_more() -> None:
+    rng = np.random.default_rng(1)
+    size, slices = 100_000, [strangers(5000, rng, 1 << 40 | k << 20) for k in range(3)]
+
+    def load(since: int, until: int) -> Iterator[Window]:
+        return (strangers(20_000, rng, first) for first in range(0, size, 20_000) if since <= 0 <= until)
+
+    scene = dedup.Scene(load)
+    tracemalloc.start()
+    try:
+        scene.reach([0], lambda: None)
+        window, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        for now in slices:
+            dedup.judge_change(scene, [0], now.ids, now, lambda ids: [], lambda suspects: [None] * len(suspects))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(scene) == size + 15_000
+    assert window / size <= 500
+    assert peak - window <= 64 << 20
+
+
+def test_samples_are_the_same_in_memory_and_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(11)
+    rows = [
+        Row(f"s{rng.randint(0, 190):03}", k, rng.randint(0, 150) * HOUR, print_)
+        for k, print_ in enumerate(family(rng, 200, SPREAD))
+    ]
+    once = at_once(rows)
+    monkeypatch.setattr(samples, "IN_MEMORY", 100)
+    publisher = Publisher(piece=10, kept=1000)
+    for start in range(0, len(rows), 20):
+        publisher.publish(rows[start : start + 20])
+    same(publisher, once)
 
 
 # real and perturbed stories ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.dedup.arrays import Flags, Hashes, Ints, ranges, run_on
 from ingest.dedup.fingerprint import BOUND
@@ -21,6 +22,7 @@ NUMBER = STEP - np.uint64(1)
 EXTRA = np.uint64(1 << 63)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _GROWTH = 4
+_STEPS = 8
 
 
 def keyed(hashes: Hashes) -> Hashes:
@@ -47,8 +49,10 @@ class Found:
     lengths: tuple[Ints, ...]
     counts: Ints  # in all runs together
 
-    def carriers(self, which: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """The texts that carry each of these keys (indices), run by run; and an index into `which` for each."""
+    def carriers(self, which: Ints | None = None) -> Iterator[tuple[Ints, Ints]]:
+        """The texts that carry each of these keys (indices; all), run by run; and an index into `which` for each."""
+        if which is None:
+            which = np.arange(len(self.counts))
         for run, starts, lengths in zip(self.runs, self.starts, self.lengths, strict=True):
             slots, whose = ranges(starts[which], lengths[which])
             yield numbers(run[slots]), whose
@@ -73,42 +77,67 @@ class Postings:
     """See the module's docstring."""
 
     def __init__(self) -> None:
-        self._runs: list[Hashes] = []
+        self._runs: list[_Run] = []
 
     def __len__(self) -> int:
-        return sum(map(len, self._runs))
+        return sum(len(run.postings) for run in self._runs)
 
     def add(self, postings: Hashes) -> None:
         """Add these, in any order."""
         if not len(postings):
             return
-        self._runs.append(np.sort(postings))
-        while len(self._runs) > 1 and len(self._runs[-2]) < _GROWTH * len(self._runs[-1]):
-            self._merge()
-
-    def _merge(self) -> None:
-        both = np.concatenate(self._runs[-2:])
-        del self._runs[-2:]
-        both.sort(kind="stable")  # merges what is sorted in runs
-        self._runs.append(both)
+        new = np.sort(postings)
+        while self._runs and len(self._runs[-1].postings) < _GROWTH * len(new):
+            new = np.concatenate((self._runs.pop().postings, new))
+            new.sort(kind="stable")  # merges what is sorted in runs
+        self._runs.append(_Run(new))
 
     def drop(self, dead: Flags) -> None:
         """Take out the postings of these texts (a flag for each number)."""
-        self._runs = [left for run in self._runs if len(left := run[~dead[numbers(run)]])]
+        kept = (run.postings[~dead[numbers(run.postings)]] for run in self._runs)
+        self._runs = [_Run(some) for some in kept if len(some)]
 
     def find(self, keys: Hashes) -> Found:
-        """Look for these keys, ascending, each once."""
-        found = [_found(run, keys) for run in self._runs]
+        """Look for these keys, ascending."""
+        found = [run.find(keys) for run in self._runs]
         counts = np.zeros(len(keys), np.int64)
         for _, lengths in found:
             counts += lengths
-        return Found(tuple(self._runs), tuple(starts for starts, _ in found), tuple(n for _, n in found), counts)
+        runs = tuple(run.postings for run in self._runs)
+        return Found(runs, tuple(starts for starts, _ in found), tuple(n for _, n in found), counts)
 
 
-def _found(run: Hashes, keys: Hashes) -> tuple[Ints, Ints]:
-    starts = np.searchsorted(run, keys).astype(np.int64)
-    there = np.flatnonzero((run[np.minimum(starts, len(run) - 1)] ^ keys) < STEP)
-    there = there[starts[there] < len(run)]
-    lengths = np.zeros(len(keys), np.int64)
-    lengths[there] = np.searchsorted(run, keys[there] | NUMBER, side="right") - starts[there]
-    return starts, lengths
+class _Run:
+    """Postings in order. Of a long run a table says where those with the same highest bits begin: from there it is a
+    step or two, and a binary search through main memory would take ten times as many."""
+
+    def __init__(self, postings: Hashes) -> None:
+        self.postings = postings
+        bits = min(len(postings).bit_length() - 2, 24)
+        self._shift = np.uint64(63 - bits)  # all but the highest bit, `EXTRA`
+        self._begin: NDArray[np.int32] | None = None
+        if bits > 13:
+            edges = np.arange(1 << bits, dtype=np.uint64) << self._shift
+            self._begin = np.searchsorted(postings, edges).astype(np.int32)
+
+    def find(self, keys: Hashes) -> tuple[Ints, Ints]:
+        """Where the postings of each key begin, and how many there are."""
+        starts = self._first(keys)
+        there = np.flatnonzero(starts < len(self.postings))
+        there = there[(self.postings[starts[there]] ^ keys[there]) < STEP]
+        lengths = np.zeros(len(keys), np.int64)
+        lengths[there] = self._first(keys[there] | NUMBER) - starts[there]
+        return starts, lengths
+
+    def _first(self, wanted: Hashes) -> Ints:
+        """How many postings are less than each of these, ascending ones."""
+        if self._begin is None:
+            return np.searchsorted(self.postings, wanted).astype(np.int64)
+        result: Ints = self._begin[np.minimum(wanted >> self._shift, len(self._begin) - 1)].astype(np.int64)
+        end = len(self.postings) - 1
+        short = np.flatnonzero(self.postings[np.minimum(result, end)] < wanted)
+        for _ in range(_STEPS):
+            result[short] += 1
+            short = short[self.postings[np.minimum(result[short], end)] < wanted[short]]
+        result[short] = np.searchsorted(self.postings, wanted[short])
+        return result

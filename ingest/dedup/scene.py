@@ -78,9 +78,10 @@ class Scene:
     def change(self, changed: Collection[str], now: Window) -> dict[int, Delta]:
         """Take away the stories that change, add what they will be."""
         deltas: dict[int, Delta] = {}
-        ids, told = checks([*changed])
+        wanted = frozenset(changed)
+        told = checks(wanted)
         for n, stretch in self.stretches.items():
-            gone = stretch.find(ids, told)
+            gone = stretch.find(wanted, told)
             if gone:
                 deltas[n] = _removed(stretch, gone)
         for n, some in _by_stretch(now):

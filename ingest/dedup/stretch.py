@@ -7,16 +7,16 @@ by numbers that never change; what is removed leaves its number behind.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ingest.dedup.arrays import Column, Hashes, Ints, ranges
+from ingest.dedup.arrays import Column, Hashes, Ints, once, ranges
 from ingest.dedup.fingerprint import BOUND, LEAST
 from ingest.dedup.postings import NUMBER, Postings, keyed
+from ingest.dedup.samples import Samples
 from ingest.models import Window
 
 Member = tuple[int, str, int]  # instant, id, number of the story
@@ -37,7 +37,6 @@ class Stretch:
         self.ids: list[str] = []
         self.instants = Column(np.int64)
         self.texts = Column(np.int32)  # of each story; -1: its sample is empty
-        self._checks = Column(np.uint32)  # of its id
         self._there = Column(np.bool_)
         self.loose = Column(np.bool_)  # not linked to others: False where nobody asked
 
@@ -49,9 +48,10 @@ class Stretch:
         self.first = Column(np.int32)  # a story that has it; -1: none any more
         self.several = Column(np.bool_)  # more than one has it
         self._members: dict[int, list[Member]] = {}  # of these
-        self._hashes = Column(np.uint64)
+        self._hashes = Samples()
         self._starts = Column(np.int64)
 
+        self._names = Postings()  # which stories' ids have a checksum
         self.postings = Postings()
         self._copies = Postings()
         self.gone = 0
@@ -75,7 +75,7 @@ class Stretch:
         self.ids += stories.ids
         self.instants.add(stories.instants)
         self.texts.add(of)
-        self._checks.add(_checks(stories.ids))
+        self._names.add(checks(stories.ids) | numbers.view(np.uint64))
         self._there.add(np.ones(len(stories), np.bool_))
         self.loose.add(np.full(len(stories), loose))
         self._join(numbers[some], of[some].astype(np.int64))
@@ -97,7 +97,7 @@ class Stretch:
         self.first.add(np.full(len(which), -1, np.int32))
         self.several.add(np.zeros(len(which), np.bool_))
         self.postings.add(keyed(hashes) | numbers[whose].view(np.uint64))
-        self._copies.add((keys & ~NUMBER) | numbers.view(np.uint64))
+        self._copies.add(((keys >> np.uint64(1)) & ~NUMBER) | numbers.view(np.uint64))
 
     def _join(self, stories: Ints, texts: Ints) -> None:
         """These stories have these texts."""
@@ -141,22 +141,16 @@ class Stretch:
         self.loose.values[which] = [self.ids[story] not in linked for story in which]
 
     # asking ----------------------------------------------------------------------------------------------------
-    def find(self, ids: Sequence[str], checks: NDArray[np.uint32]) -> list[int]:
-        """Numbers of those of these stories (their checks ascending) that are here."""
-        if not len(ids):
-            return []
-        every = self._checks.values
-        filter_ = np.zeros(1 << 16, np.bool_)
-        filter_[checks >> np.uint32(16)] = True
-        maybe = np.flatnonzero(filter_[every >> np.uint32(16)] & self._there.values)
-        maybe = maybe[np.isin(every[maybe], checks)]
-        wanted = frozenset(ids)
-        return [story for story in maybe.tolist() if self.ids[story] in wanted]
+    def find(self, ids: Collection[str], checks: Hashes) -> list[int]:
+        """Numbers of those of these stories that are here; `checks` of their ids, in any order."""
+        stories = (story for some, _ in self._names.find(once(checks)).carriers() for story in some.tolist())
+        there = self._there.values
+        return sorted(story for story in stories if there[story] and self.ids[story] in ids)
 
     def having(self, keys: Hashes) -> Ints:
         """For each of these keys, ascending, the text that has it; -1 where nobody has it."""
         result = np.full(len(keys), -1, np.int64)
-        for texts, whose in self._copies.find(keys & ~NUMBER).carriers(np.arange(len(keys))):
+        for texts, whose in self._copies.find((keys >> np.uint64(1)) & ~NUMBER).carriers():
             same = (self.keys.values[texts] == keys[whose]) & (self.first.values[texts] >= 0)
             result[whose[same]] = texts[same]
         return result
@@ -174,24 +168,18 @@ class Stretch:
     def samples(self, texts: Ints) -> tuple[Hashes, Ints]:
         """The samples of these texts end to end, and whose each hash is, as an index into `texts`."""
         at, whose = ranges(self._starts.values[texts], self.sizes.values[texts].astype(np.int64))
-        return self._hashes.values[at], whose
+        return self._hashes[at], whose
 
     def complete(self, texts: Ints) -> Hashes:
         """The greatest hash up to which each sample is complete."""
         sizes = self.sizes.values[texts]
-        last = self._hashes.values[self._starts.values[texts] + sizes - 1]
+        last = self._hashes[self._starts.values[texts] + sizes - 1]
         return np.where(sizes < LEAST, np.uint64(2**64 - 1), np.maximum(last, BOUND - np.uint64(1)))
 
 
-def checks(ids: Sequence[str]) -> tuple[list[str], NDArray[np.uint32]]:
-    """These ids in the order of their checks, and the checks."""
-    told = _checks(ids)
-    order = np.argsort(told)
-    return [ids[k] for k in order.tolist()], told[order]
-
-
-def _checks(ids: Sequence[str]) -> NDArray[np.uint32]:
-    return np.fromiter(map(crc32, map(str.encode, ids)), np.uint32, len(ids))
+def checks(ids: Collection[str]) -> Hashes:
+    """A checksum of each id, as the key of a posting."""
+    return np.fromiter(map(crc32, map(str.encode, ids)), np.uint64, len(ids)) << np.uint64(31)
 
 
 def _keys(window: Window) -> Hashes:

@@ -12,7 +12,7 @@ NEAR_SECONDS = int(NEAR.total_seconds())
 # Stretches of time before and after a change that have to be known: what counts of a story can change one away, so a
 # verdict on a pair two away, and to count the boilerplate of that one takes the third.
 BESIDE = 3
-SUSPECT = (1, 6)  # of the smaller one's sample: of 12,529 measured pairs of copies one shares less
+SUSPECT = (1, 7)  # of the smaller one's sample: of 12,529 measured pairs of copies at most one shares less
 FEWEST = 2  # shingles in common
 # A shingle that more distinct stories have is boilerplate. With 20 there are half as many suspects to look at, and
 # families of more than twenty copies that all differ would be lost.
