@@ -749,6 +749,27 @@ class StoreContract:
         with pytest.raises(ValueError, match="weather"):
             store.count(Query(), "weather")
 
+    def test_several_counts_at_once(self, store: Store) -> None:
+        write(
+            store,
+            story("a", tags=tags("aid", "escalation", main=["aid"])),
+            story("b", tags=tags("aid"), source="x.example", published="2014-03-01", text="A lighthouse went dark."),
+            story("c", published=None),
+        )
+        asked = [
+            (Query(topics=["aid"]), "topic"),
+            (Query("lighthouse"), "source"),
+            (Query(), "day"),
+            (Query(statuses=["asserted"]), "status"),
+            (Query("nowhere"), "rule"),
+            (Query(since=moment(0)), "language"),
+        ]
+        assert store.counts(asked) == [store.count(query, by) for query, by in asked]
+        assert [list(counts) for counts in store.counts(asked[:2])] == [["aid", "escalation"], ["x.example"]]
+        assert store.counts([]) == []
+        with pytest.raises(ValueError, match="weather"):
+            store.counts([*asked, (Query(), "weather")])
+
     def test_largest_clusters(self, store: Store) -> None:
         write(
             store,

@@ -157,7 +157,13 @@ def test_a_closed_month_is_no_answer_with_a_month_missing(store: ElasticStore, c
     index = f"{PREFIX}stories-v1-2022.06"
     client.indices.close(index=index)
     try:
-        for ask in (lambda: store.search(Query()), lambda: list(store.export(Query())), lambda: store.get(["id-a"])):
+        for ask in (
+            lambda: store.search(Query()),
+            lambda: list(store.export(Query())),
+            lambda: store.get(["id-a"]),
+            lambda: store.count(Query(), "topic"),
+            lambda: store.counts([(Query(), "topic"), (Query(), "day")]),
+        ):
             with pytest.raises(StoreGone, match="closed"):
                 ask()
     finally:
@@ -403,8 +409,9 @@ def test_a_query_finds_the_same_stories_on_both_stores(both: tuple[Pipe, Pipe], 
     if not query.text:
         assert [hit.story.id for hit in got.hits] == [hit.story.id for hit in expected.hits]
     assert [told.id for told in served.export(query)] == [told.id for told in embedded.export(query)]
-    for by in ("day", "topic", "main_topic", "source", "language"):
-        assert list(served.count(query, by).items()) == list(embedded.count(query, by).items())
+    asked = [(query, by) for by in ("day", "topic", "main_topic", "source", "language", "status", "rule")]
+    for got, wanted in zip(served.counts(asked), embedded.counts(asked), strict=True):
+        assert list(got.items()) == list(wanted.items())
 
 
 def test_the_table_of_queries_is_worth_something(both: tuple[Pipe, Pipe]) -> None:

@@ -294,6 +294,10 @@ class Store(Protocol):
         "rule" (of an evidence, of the topics asked for), "source", "language", most first (days: in order)."""
         ...
 
+    def counts(self, asked: Sequence[tuple[Query, str]]) -> list[dict[str, int]]:
+        """`count` for several questions at once."""
+        return [self.count(query, by) for query, by in asked]
+
     def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:
         """Numbers of stories by "topic" or "source" ("" for none) and day of publication, in order; undated stories
         are left out."""

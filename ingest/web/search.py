@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -97,28 +97,32 @@ def filters(window: Window, asked: Asked) -> list[Filter]:
 
 
 def _filters(store: Store, asked: Asked) -> list[Filter]:
+    topics = replace(asked, topics=(), weight="any").query()
+    statuses, sources, languages = (
+        replace(asked, **{field: ()}).query()  # type: ignore[arg-type]
+        for field in ("statuses", "sources", "languages")
+    )
+    counted = store.counts(
+        [(topics, "main_topic"), (topics, "topic"), (statuses, "status"), (sources, "source"), (languages, "language")]
+    )
     return [
-        _topics(store, asked),
-        _filter(store, asked, "Status of evidence", "statuses", "status", STATUSES),
-        _filter(store, asked, "Source", "sources", "source"),
-        _filter(store, asked, "Language", "languages", "lang", by="language"),
+        _topics(asked, *counted[:2]),
+        _filter(asked, counted[2], "Status of evidence", "statuses", "status", STATUSES),
+        _filter(asked, counted[3], "Source", "sources", "source"),
+        _filter(asked, counted[4], "Language", "languages", "lang"),
     ]
 
 
-def _topics(store: Store, asked: Asked) -> Filter:
-    query = replace(asked, topics=(), weight="any").query()
-    main = store.count(query, "main_topic")
-    counted = store.count(query, "topic")
+def _topics(asked: Asked, main: Mapping[str, int], counted: Mapping[str, int]) -> Filter:
     names = dict.fromkeys([*counted, *asked.topics])
     choices = [Choice(name, counted.get(name, 0), name in asked.topics, main.get(name, 0)) for name in names]
     return Filter("Topic", "topics", "topic", choices)
 
 
 def _filter(
-    store: Store, asked: Asked, title: str, field: str, param: str, order: Sequence[str] = (), by: str = ""
+    asked: Asked, counted: Mapping[str, int], title: str, field: str, param: str, order: Sequence[str] = ()
 ) -> Filter:
     chosen: tuple[str, ...] = getattr(asked, field)
-    counted = store.count(replace(asked, **{field: ()}).query(), by or param)  # type: ignore[arg-type]
     names = [name for name in dict.fromkeys([*order, *counted]) if counted.get(name)] if order else list(counted)
     first = [name for name in names if name in chosen] if not order else []
     listed = dict.fromkeys([*first, *names, *chosen])

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from ingest.store.elastic import asking, checking, documents, setup, writing
 from ingest.store.elastic.bulk import Action, action, deliver
 from ingest.store.elastic.checking import Finding
 from ingest.store.elastic.connection import PAGE, RESULT_WINDOW, Connection, Server
+from ingest.store.elastic.counting import Counting
 from ingest.store.elastic.journal import Journal
 from ingest.store.elastic.layout import MONTHLY, Layout
 from ingest.store.elastic.leasing import Leases
@@ -34,7 +35,6 @@ __all__ = ["ElasticStore", "Layout", "Server"]
 
 EXPORTED = 500  # stories of a page: some 5 MB
 LISTED = 10_000  # ids or keys in one request
-BUCKETS = 10_000  # of a count's page
 LOOK_AGAIN = 30.0  # seconds, after which it is asked again which layout is the store
 _UNREAD = {"excludes": list(documents.UNREAD)}
 
@@ -47,10 +47,12 @@ class _Rooms:
     leases: Leases
     writer: writing.Writer
     journal: Journal
+    counting: Counting
 
     @classmethod
     def of(cls, wire: Connection, layout: Layout, clock: Callable[[], float]) -> _Rooms:
-        return cls(layout, Leases(wire, layout, clock), writing.Writer(wire, layout), Journal(wire, layout))
+        writer, counting = writing.Writer(wire, layout), Counting(wire, layout.months("stories"))
+        return cls(layout, Leases(wire, layout, clock), writer, Journal(wire, layout), counting)
 
 
 class ElasticStore(Store):
@@ -145,6 +147,10 @@ class ElasticStore(Store):
     @property
     def _journal(self) -> Journal:
         return self._where_it_is().journal
+
+    @property
+    def _counting(self) -> Counting:
+        return self._where_it_is().counting
 
     # feeds and their state -------------------------------------------------------------------------------------
     def feeds(self) -> list[Feed]:
@@ -390,7 +396,7 @@ class ElasticStore(Store):
         }
         found = self._ranked(body)
         page = found["hits"]
-        sizes = self._cluster_sizes({hit["_source"]["cluster"] for hit in page["hits"]})
+        sizes = self._counting.cluster_sizes({hit["_source"]["cluster"] for hit in page["hits"]})
         hits = [_hit(hit, sizes, read) for hit in page["hits"]]
         clusters = found["aggregations"]["clusters"]["value"] if "aggregations" in found else 0
         return Found(page["total"]["value"], hits, clusters if query.folded else None)
@@ -426,83 +432,16 @@ class ElasticStore(Store):
             hits.close()
 
     def count(self, query: Query, by: str) -> dict[str, int]:
-        asked = asking.query(query, typed.read(query.text))
-        if by == "status":
-            counts = self._proofs(replace(query, statuses=()), asked, "evidence.status")
-        elif by == "rule":
-            counts = self._proofs(replace(query, rules=()), asked, "evidence.rule")
-        elif field := _COUNTED.get(by):
-            counts = self._counts(asked, field, missing=by not in ("topic", "main_topic"), zone=query.zone)
-        else:
-            raise ValueError(f"cannot count by {by!r}")
-        if by == "day":
-            return dict(sorted(counts.items()))
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        return self._counting.counts([(query, by)])[0]
+
+    def counts(self, asked: Sequence[tuple[Query, str]]) -> list[dict[str, int]]:
+        return self._counting.counts(asked)
 
     def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:
-        if by not in ("topic", "source"):
-            raise ValueError(f"cannot count days by {by!r}")
-        counted: dict[str, dict[str, int]] = {}
-        for (name, day), stories in self._buckets(
-            asking.query(query, typed.read(query.text)), {_COUNTED[by]: by == "source", "day": False}, query.zone
-        ):
-            counted.setdefault(name, {})[day] = stories
-        return {name: dict(sorted(days.items())) for name, days in sorted(counted.items())}
-
-    def _counts(
-        self, asked: Mapping[str, Any], field: str, *, missing: bool = False, zone: str = "UTC"
-    ) -> dict[str, int]:
-        """Exact numbers by the values of a field; "" for stories without any where `missing` is asked for."""
-        return {name: stories for (name,), stories in self._buckets(asked, {field: missing}, zone)}
-
-    def _buckets(
-        self, asked: Mapping[str, Any], fields: Mapping[str, bool], zone: str = "UTC"
-    ) -> Iterator[tuple[tuple[str, ...], int]]:
-        """Exact numbers by the values of these fields; "" for stories without any in one that may be missing. Days are
-        those of `zone`."""
-        sources = [{field: asking.source(field, missing, zone)} for field, missing in fields.items()]
-        after: dict[str, Any] = {}
-        while True:
-            paged = {"composite": {"size": BUCKETS, "sources": sources, **after}}
-            body = {"query": asked, "size": 0, "track_total_hits": False, "aggs": {"counted": paged}}
-            found = self._connection().search(self._layout.months("stories"), body)
-            buckets = found["aggregations"]["counted"]["buckets"] if "aggregations" in found else []
-            for bucket in buckets:
-                yield tuple(bucket["key"][field] or "" for field in fields), bucket["doc_count"]
-            if len(buckets) < BUCKETS:
-                return
-            after = {"after": found["aggregations"]["counted"]["after_key"]}
-
-    def _proofs(self, query: Query, asked: Mapping[str, Any], field: str) -> dict[str, int]:
-        """Numbers of stories by a field of those of their evidences that count for `query`."""
-        counted = {"terms": {"field": field, "size": LISTED}, "aggs": {"stories": {"reverse_nested": {}}}}
-        among = {"filter": {"bool": {"filter": asking.proofs(query)}}, "aggs": {"counted": counted}}
-        body = {
-            "query": asked,
-            "size": 0,
-            "track_total_hits": False,
-            "aggs": {"proofs": {"nested": {"path": "evidence"}, "aggs": {"among": among}}},
-        }
-        found = self._connection().search(self._layout.months("stories"), body)
-        buckets = found["aggregations"]["proofs"]["among"]["counted"]["buckets"] if "aggregations" in found else []
-        return {bucket["key"]: bucket["stories"]["doc_count"] for bucket in buckets}
+        return self._counting.days(query, by)
 
     def largest_clusters(self, limit: int) -> list[tuple[str, int]]:
-        """As the port says: the clusters of those that do not lead, counted."""
-        copies = self._counts({"term": {"lead": False}}, "cluster")
-        first = sorted(copies, key=lambda cluster: -copies[cluster])[: 2 * max(0, limit) + LISTED // 10]
-        sizes = self._cluster_sizes(set(first))
-        several = [(cluster, size) for cluster, (size, _) in sizes.items() if size > 1]
-        return sorted(several, key=lambda item: (-item[1], item[0]))[: max(0, limit)]
-
-    def _cluster_sizes(self, clusters: set[str]) -> dict[str, tuple[int, int]]:
-        """How many stories and how many outlets each of them has."""
-        sizes: dict[str, tuple[int, int]] = {}
-        asked = {"terms": {"cluster": sorted(clusters)}}
-        for (cluster, source), stories in self._buckets(asked, {"cluster": False, "source": True}) if clusters else ():
-            size, outlets = sizes.get(cluster, (0, 0))
-            sizes[cluster] = size + stories, outlets + bool(source)
-        return sizes
+        return self._counting.largest_clusters(limit)
 
     def info(self) -> Mapping[str, Any]:
         connection = self._connection()
@@ -589,15 +528,6 @@ def opened_by(settings: Settings) -> ElasticStore:
     )
     layout = Layout(settings.elasticsearch_prefix, settings.elasticsearch_shards, settings.elasticsearch_replicas)
     return ElasticStore(server, layout)
-
-
-_COUNTED = {
-    "day": "day",
-    "topic": "topics",
-    "main_topic": "main_topics",
-    "source": "source",
-    "language": "language",
-}
 
 
 def _window_row(document: Mapping[str, Any]) -> tuple[str, int, str | None, bytes]:

@@ -266,6 +266,18 @@ class Connection:
         path = "/_search" if "pit" in body else f"/{quote(index, safe='*,')}/_search"
         return self.request("POST", path, body, allow_partial_search_results="false", **params).body
 
+    def searches(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The answers to several searches, in one request; what fails in it is asked again alone."""
+        if len(bodies) == 1:
+            return [self.search(index, bodies[0])]
+        header = orjson.dumps({"index": index, "allow_partial_search_results": False, **_WHOLE})
+        lines = b"".join(header + b"\n" + orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE) for body in bodies)
+        answers = self.request("POST", "/_msearch", lines).body["responses"] if bodies else []
+        return [
+            self.search(index, body) if "error" in answer else answer
+            for body, answer in zip(bodies, answers, strict=True)
+        ]
+
     def counts(self, pattern: str) -> dict[str, int]:
         """How many documents each index of a pattern has, as its last refresh left it."""
         names = self.request("GET", f"/{quote(pattern, safe='*,')}/_alias").body
