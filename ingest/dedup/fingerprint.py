@@ -22,7 +22,7 @@ LEAST = 12  # of a short text the smallest are kept, so many
 LABEL = 32  # shingles: a text with fewer (five words) is a label ("Photo of the day") and never the same as another
 
 BOUND = np.uint64(2**64 // SAMPLE)  # a sample holds every hash below it
-_BATCH = 1 << 16  # characters hashed at once: fits the cache
+_BATCH = 1 << 15  # characters hashed at once: fits the cache; twice as many take 1.6 times as long each
 _LONGEST = 40  # characters of a number
 _MOST = 1000  # numbers of a text
 
@@ -81,7 +81,7 @@ def spelled(texts: Sequence[str]) -> tuple[str, Points, Points, Ints]:
     joined = " ".join(texts) + " "
     starts = np.cumsum([0, *(len(text) + 1 for text in texts)])
     points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
-    letters = _alphabet()[np.minimum(points, _ALPHABET - 1)]
+    letters = _alphabet().take(points, mode="clip")
     if points.max() >= _ALPHABET:
         letters = np.where(points >= _ALPHABET, points, letters)
     return joined, points, letters, starts
@@ -106,17 +106,20 @@ def squeezed(letters: Points, starts: Ints) -> tuple[Hashes, Ints]:
     """Words joined by one blank, a blank after the last; where each text starts in that."""
     visible = letters != DROPPED
     if not visible.all():
-        starts = np.concatenate(([0], np.cumsum(visible)))[starts]
-        letters = letters[visible]
+        letters, starts = _those(visible, letters, starts)
     keep = letters != BLANK
     keep[1:] |= keep[:-1].copy()
-    starts = np.concatenate(([0], np.cumsum(keep)))[starts]
-    letters = letters[keep]
-    if len(letters) and letters.max() >= 0x2E80:
+    letters, starts = _those(keep, letters, starts)
+    if letters.max(initial=0) >= 0x2E80:
         width = np.where(dense(letters), 3, 1)
         starts = np.concatenate(([0], np.cumsum(width)))[starts]
         letters = np.repeat(letters, width)
     return letters.astype(np.uint64), starts
+
+
+def _those(which: Flags, letters: Points, starts: Ints) -> tuple[Points, Ints]:
+    at = np.flatnonzero(which)
+    return letters[at], np.searchsorted(at, starts)
 
 
 def dense(letters: Points) -> Flags:
@@ -137,7 +140,8 @@ def _samples(units: Hashes, starts: Ints) -> list[Hashes]:
     text = np.searchsorted(starts, at, side="right") - 1
     inside = at < last[text]
     kept, text = hashes[at[inside]], text[inside]
-    order = np.lexsort((kept, text))
+    order = np.argsort(kept)
+    order = order[np.argsort(text[order].astype(np.uint16), kind="stable")]  # a batch has no more texts than characters
     kept, text = kept[order], text[order]
     fresh = np.ones(len(kept), np.bool_)
     fresh[1:] = (kept[1:] != kept[:-1]) | (text[1:] != text[:-1])
@@ -159,10 +163,14 @@ def shingled(units: Hashes) -> Hashes:
     """A hash of every `SHINGLE` units: a polynomial modulo 2⁶⁴, by doubling, its bits then mixed upwards."""
     if len(units) < SHINGLE:
         return units[:0]
-    two = units[:-1] * _power(1) + units[1:]
-    four = two[:-2] * _power(2) + two[2:]
-    eight = four[:-4] * _power(4) + four[4:]
-    nine = eight[:-1] * _power(1) + units[8:]
+    two = units[:-1] * _power(1)
+    two += units[1:]
+    four = two[:-2] * _power(2)
+    four += two[2:]
+    eight = four[:-4] * _power(4)
+    eight += four[4:]
+    nine = eight[:-1] * _power(1)
+    nine += units[8:]
     nine ^= nine >> np.uint64(29)
     nine *= np.uint64(0xBF58476D1CE4E5B9)
     return nine
@@ -170,15 +178,12 @@ def shingled(units: Hashes) -> Hashes:
 
 def _numbers(joined: str, points: Points, letters: Points, starts: Ints) -> list[tuple[str, ...]]:
     """The numbers of each text as they stand there ("78,000", "2022-05-24"), in ASCII digits, sorted."""
-    digit = (letters >= ord("0")) & (letters <= ord("9"))
-    inside = np.isin(points[1:-1], [ord(char) for char in ".,/-"])
-    run = digit.copy()
-    run[1:-1] |= inside & digit[:-2] & digit[2:]
-    edges = np.diff(run.astype(np.int8))
-    firsts = np.flatnonzero(edges == 1) + 1
-    if run[0]:
-        firsts = np.concatenate(([0], firsts))
-    ends = np.flatnonzero(edges == -1) + 1  # the last character is a blank
+    at = np.flatnonzero((letters >= ord("0")) & (letters <= ord("9")))
+    begins = np.ones(len(at) + 1, np.bool_)  # one more: the last one ends there
+    begins[1:-1] = (gap := np.diff(at)) > 1
+    near = np.flatnonzero(gap == 2)
+    begins[near + 1] = ~np.isin(points[at[near] + 1], [ord(char) for char in ".,/-"])
+    firsts, ends = at[begins[:-1]], at[begins[1:]] + 1
     bounds = np.searchsorted(firsts, starts).tolist()
     found = [joined[a : min(b, a + _LONGEST)] for a, b in zip(firsts.tolist(), ends.tolist(), strict=True)]
     found = [number if number.isascii() else _ascii(number) for number in found]
