@@ -183,6 +183,13 @@ _MONTHS = {
     for month, names in enumerate(table.strip().splitlines(), start=1)
     for name in names.split()
 }
+
+
+def month(name: str) -> int | None:
+    """The month of that name or abbreviation in one of a dozen languages, 1 to 12."""
+    return _MONTHS.get(name.casefold())
+
+
 _WEEKDAY_NAMES = """
     monday mon montag mo lundi lun lunes понедельник пн понеділок
     tuesday tue tues dienstag di mardi mar martes вторник вт вівторок

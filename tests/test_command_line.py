@@ -577,7 +577,7 @@ def test_show_takes_the_beginning_of_an_id(home: Home, tmp_path: Path) -> None:
 
 def test_show_tells_what_a_story_was_rewritten_from(home: Home, tmp_path: Path) -> None:
     first = line(id="first", text=PORT, published="2022-05-25T08:00:00Z", source="Herald")
-    anew = line(id="anew", text=TRANSLATED + "\n\nBack to page 12.", published="2022-05-25T10:30:00Z")
+    anew = line(id="anew", text=TRANSLATED + "\n\nBack to page 17.", published="2022-05-25T10:30:00Z")
     file = tmp_path / "told.jsonl"
     file.write_text(f"{first}\n{anew}\n")
     home("backfill", str(file))
@@ -587,10 +587,10 @@ def test_show_tells_what_a_story_was_rewritten_from(home: Home, tmp_path: Path) 
     assert all(story["lead"] for story in stories.values())
     origin = home("show", stories["anew"]["id"], "--json").json()["origin"]
     assert (origin["id"], origin["source"], origin["hours"]) == (stories["first"]["id"], "Herald", 2.5)
-    assert origin["numbers"] == [{"of": origin["id"], "theirs": [], "own": ["12"]}]
+    assert origin["numbers"] == [{"of": origin["id"], "changed": [], "theirs": [], "own": ["17"]}]
     shown = home("show", stories["anew"]["id"]).out
     assert "Rewritten from:" in shown
-    assert "numbers: Herald has none; this has 12" in shown
+    assert "numbers: only here: 17" in shown
 
 
 def test_show_tells_members_and_the_numbers_that_differ(read: Read) -> None:
@@ -602,10 +602,11 @@ def test_show_tells_members_and_the_numbers_that_differ(read: Read) -> None:
     (numbers,) = other["numbers"]
     assert numbers["of"] == lead["id"]
     assert sorted([numbers["theirs"], numbers["own"]]) == [["2,400"], ["3,100"]]
+    assert numbers["changed"] == [[*numbers["theirs"], *numbers["own"]]]
     assert [revision["revision"] for revision in record["revisions"]] == [1]
     shown = read.home("show", copy["id"]).out
     assert "Told 2 times:" in shown
-    assert "numbers: " in shown
+    assert f"numbers: {' → '.join(numbers['changed'][0])}\n" in shown
     assert copy["text"].split("\n")[0] in shown
     assert "published       2022-05-25" in shown
 

@@ -80,7 +80,7 @@ def test_numbers_that_changed_come_in_pairs() -> None:
         "They sent 400,000 shells on 5 March.\nNobody was hurt.\nIt costs nothing more.\n12 came.",
     )
     compared = compare(left, right)
-    assert compared.numbers == (("340,000", "400,000"), ("1.3", ""), ("", "12"))
+    assert compared.numbers == (("340,000", "400,000"), ("1.3 billion", ""), ("", "12"))
     changed = [piece.text for row in compared.rows for piece in row.left if piece.kind == "gone" and piece.number]
     assert changed == ["340,000", "340,000", "1.3"]
     assert [row.same for row in compared.rows][:3] == [False, False, True]
@@ -155,6 +155,7 @@ def test_a_cluster_is_told_in_time_with_the_numbers_that_differ(web: TestClient)
     assert ["340,000", "400,000"] in other["numbers"]
     beside = web.get(f"/story/{lead['id']}/beside/{differing['id']}").text
     assert beside.index("Numbers that changed") < beside.index("<table")
+    assert re.search(r"Numbers: (.*, )?<del>340,000</del> → <ins>400,000</ins>", page)
     assert '<del class="number">340,000</del>' in beside
 
 

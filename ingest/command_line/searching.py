@@ -99,8 +99,8 @@ def _quoted(argument: str) -> str:
 def show(identity: str, why: bool, as_json: bool) -> None:
     """Show a story: text, clocks, topics with the sentences that prove them, its copies and its revisions.
 
-    Of each copy, and of the story that it was rewritten from, the numbers are told in which they differ. The beginning
-    of an id will do where no other begins so.
+    Of each copy, and of the story that it was rewritten from, the numbers are told in which they differ; in English
+    also those in words. The beginning of an id will do where no other begins so.
 
     \b
     Examples:

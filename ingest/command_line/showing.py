@@ -343,9 +343,14 @@ def _origin(origin: Mapping[str, Any] | None, console: Console) -> None:
 
 
 def _differences(numbers: Iterable[Mapping[str, Any]], of: str, console: Console) -> None:
+    """Numbers that stand in each other's place, then those that only one of the two states."""
     for differing in numbers:
-        theirs, own = (", ".join(differing[side]) or "none" for side in ("theirs", "own"))
-        _print(console, _text(f"numbers: {of} has {theirs}; this has {own}", "yellow"), 9)
+        told = [", ".join(f"{theirs} → {own}" for theirs, own in differing["changed"])]
+        for side, where in (("theirs", f"only in {of}"), ("own", "only here")):
+            paired = {pair[side == "own"] for pair in differing["changed"]}
+            alone = ", ".join(number for number in differing[side] if number not in paired)
+            told.append(f"{where}: {alone}" if alone else "")
+        _print(console, _text(f"numbers: {'; '.join(filter(None, told))}", "yellow"), 9)
 
 
 def _members(record: Mapping[str, Any], console: Console) -> None:

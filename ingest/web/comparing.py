@@ -11,14 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from ingest import figures
+
 LONGEST = 1_200  # words of a paragraph that are compared one by one: at most a second
 WORK = 3_000_000  # pairs of words that are compared in all: seconds where all of them are alike
 MOST = 600  # paragraphs
 CHARACTERS = 200_000  # of a text
 AHEAD = 20  # paragraphs that are tried for one
 ALIKE = 0.3  # of the words of two paragraphs that belong together
-_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*%?|\w+(?:['’]\w+)*|\s+|[^\w\s]")
-_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*%?")
+_TOKEN = re.compile(rf"{figures.NUMBER}|\w+(?:['’]\w+)*|\s+|[^\w\s]", re.IGNORECASE)
+_NUMBER = re.compile(figures.NUMBER, re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,18 @@ class Comparison:
         return all(row.same for row in self.rows)
 
 
-def compare(left: tuple[str, str], right: tuple[str, str], work: Work | None = None) -> Comparison:
+def compare(
+    left: tuple[str, str], right: tuple[str, str], work: Work | None = None, *, languages: tuple[str, str] = ("", "")
+) -> Comparison:
     """Two stories, each a title and a text with a paragraph a line; 200,000 characters of it. The first row is the
     titles'. `work` may be shared by several comparisons; what comes after its end counts as changed wholly."""
     (one, ours), (other, theirs) = ((title, text[:CHARACTERS]) for title, text in (left, right))
     words = work or Work()
     rows = (words.row(one, other), *_rows(words, _paragraphs(ours), _paragraphs(theirs)))
-    return Comparison(rows, tuple(_numbers(rows, f"{one} {ours}", f"{other} {theirs}")))
+    read = figures.read(one, ours, languages[0]), figures.read(other, theirs, languages[1])
+    differ = figures.differences(*read)
+    alone = *((text, "") for text in differ.left), *(("", text) for text in differ.right)
+    return Comparison(rows, (*differ.changed, *alone))
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -138,25 +145,3 @@ def _pieces(tokens: Sequence[str], kind: str) -> list[Piece]:
         else:
             pieces.append(Piece(token, kind))
     return pieces
-
-
-def _numbers(rows: Sequence[Row], left: str, right: str) -> Iterator[tuple[str, str]]:
-    """What stands in each other's place in paragraphs that belong together, and what only one side states anywhere."""
-    ours, theirs = set(_NUMBER.findall(left)), set(_NUMBER.findall(right))
-    seen: set[tuple[str, str]] = set()
-    for row in rows:
-        gone, new = ([piece.text for piece in side if piece.number] for side in (row.left, row.right))
-        gone, new = [n for n in gone if n not in new], [n for n in new if n not in gone]
-        if not (row.left and row.right and gone and new):
-            gone, new = [n for n in gone if n not in theirs], [n for n in new if n not in ours]
-        for n in range(max(len(gone), len(new))):
-            pair = gone[n] if n < len(gone) else "", new[n] if n < len(new) else ""
-            if pair not in seen and not _is_told(pair, seen):
-                seen.add(pair)
-                yield pair
-
-
-def _is_told(pair: tuple[str, str], seen: set[tuple[str, str]]) -> bool:
-    """Whether a number that stands alone is part of a pair that is told already."""
-    left, right = pair
-    return not (left and right) and any(pair in ((ours, ""), ("", theirs)) for ours, theirs in seen)

@@ -124,7 +124,8 @@ def _two(request: Request, identity: str, other: str) -> tuple[Story, Story]:
 
 
 def _compared(left: Content, right: Content, work: Work | None = None) -> Comparison:
-    return compare((left.title or "", left.text), (right.title or "", right.text), work)
+    languages = left.language or "", right.language or ""
+    return compare((left.title or "", left.text), (right.title or "", right.text), work, languages=languages)
 
 
 def _dated(published_from: str | None) -> str:
