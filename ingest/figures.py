@@ -250,7 +250,7 @@ def _placed(left: Sequence[Figure], right: Sequence[Figure]) -> Iterator[tuple[i
 
 
 def _neighbours(figure: Figure) -> Iterator[tuple[str, ...]]:
-    """By what a place is found again, also where two words beside it are others ("one person was", "two people were")."""
+    """By what a place is found again, also where two words beside it differ ("one person was", "two people were")."""
     yield "between", *figure.before[:1], *figure.after[:1]
     for side, words in (("before", figure.before), ("after", figure.after)):
         for skipped in (0, 1, 2):
