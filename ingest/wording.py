@@ -1,4 +1,4 @@
-"""Numbers and instants as people read them, in a terminal and on a page."""
+"""Numbers, instants and kinds of pages as people read them, in a terminal and on a page."""
 
 from __future__ import annotations
 
@@ -19,3 +19,17 @@ def when(moment: str | datetime | None) -> str:
             return moment
         moment = datetime.fromisoformat(moment)
     return f"{moment:%Y-%m-%d %H:%M} {'UTC' if moment.tzinfo in (None, UTC) else moment.isoformat()[-6:]}"
+
+
+# What a story's `page_kind` says to a reader; an article needs no word.
+KINDS = {
+    "live_blog": "Live blog: entries with their times.",
+    "gallery": "Gallery: its captions are the text.",
+    "index": "Perhaps a list of other stories.",
+}
+PARTIAL = "The page gave only the beginning; the rest must be paid for."
+
+
+def of_page(kind: str | None, partial: bool) -> str:
+    """What a reader should know of the page that gave the text, "" for a whole article."""
+    return " ".join(filter(None, [KINDS.get(kind or ""), PARTIAL if partial else ""]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 
 from ingest import clean
+from ingest.command_line import showing
 from ingest.landing import Landing
 from ingest.models import Capture, Cleaned
-from ingest.pipeline import jobs, runs
+from ingest.pipeline import jobs, records, runs
 from ingest.pipeline.pipe import opened
 from ingest.settings import Settings
 from ingest.store import Query
+from tests import windows
 from tests.test_clean_kinds import CAPTURED, FIRST, OTHER, SECOND, STORY, THIRD
 
 TITLE = "The harbour of Sel is open again"
@@ -228,7 +231,9 @@ KINDS = {
 }
 
 
-def test_every_kind_goes_through_an_archive_to_the_export(settings: Settings, tmp_path: Path) -> None:
+def test_every_kind_goes_through_an_archive_to_the_export_and_to_readers(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Landing(str(tmp_path)).captures("pages.warc.gz") as writer:
         for url, body in KINDS.items():
             html = (("Content-Type", "text/html; charset=utf-8"),)
@@ -246,3 +251,20 @@ def test_every_kind_goes_through_an_archive_to_the_export(settings: Settings, tm
     }
     assert stories["https://news.example/2022/05/24/live"]["text"].split("\n\n") == ENTRIES
     assert stories["https://news.example/2022/05/24/state"]["text"].split("\n\n") == [THIRD, SECOND, FIRST]
+    notes = {
+        "live": "Live blog: entries with their times.",
+        "gallery": "Gallery: its captions are the text.",
+        "paid": "The page gave only the beginning; the rest must be paid for.",
+        "told": None,
+        "state": None,
+    }
+    with windows.client(settings) as client, opened(settings) as pipe:
+        hits = client.get("/?every=1").text
+        for name, note in notes.items():
+            told = stories[f"https://news.example/2022/05/24/{name}"]
+            page_of_it = client.get(f"/story/{told['id']}").text
+            showing.story(records.story(pipe.store, pipe.store.get([told["id"]])[told["id"]]), showing.terminal())
+            shown = capsys.readouterr().out
+            assert re.findall('<p class="note">(.*?)</p>', page_of_it) == ([note] if note else [])
+            assert hits.count(f'<p class="meta">{note}</p>') == (1 if note else 0)
+            assert [line for line in shown.split("\n") if line in notes.values()] == ([note] if note else [])

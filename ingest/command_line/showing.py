@@ -293,6 +293,9 @@ def story(record: Mapping[str, Any], console: Console) -> None:
     _print(console, _text(record["title"] or "(no title)", "bold"))
     _fields(record, console)
     console.print()
+    if note := wording.of_page(record["page_kind"], record["partial"]):
+        _print(console, _text(note, "yellow"))
+        console.print()
     for line in record["text"].split("\n"):
         _print(console, _text(line))
     console.print()
@@ -311,7 +314,6 @@ def _fields(record: Mapping[str, Any], console: Console) -> None:
         _field(console, name, wording.when(record[name]))
     for name in ("published_from", "text_from", "page_kind", "revision", "rules_version", "rewritten_from"):
         _field(console, name, record[name])
-    _field(console, "partial", "the beginning alone; the rest must be paid for" if record["partial"] else None)
 
 
 def _field(console: Console, name: str, value: object) -> None:

@@ -41,6 +41,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(iso=iso, count=count, after=after, marked=marked, link=link)
     environment.filters.update(when=wording.when, plural=wording.plural)
+    environment.globals.update(of_page=wording.of_page)
     return environment
 
 
