@@ -183,6 +183,13 @@ def test_what_cannot_be_asked_is_refused_with_its_reason(web: TestClient, query:
     assert TOO_MUCH[query] in web.get(f"/api/v1/search?{query}").json()["error"]["message"]
 
 
+def test_larger_pages_of_the_api_reach_no_deeper(web: TestClient) -> None:
+    assert web.get("/api/v1/search?limit=100&page=100").status_code == 200
+    refused = web.get("/api/v1/search?limit=100&page=101")
+    assert refused.status_code == 400
+    assert "Only the first 10,000 hits" in refused.json()["error"]["message"]
+
+
 def test_empty_fields_of_the_form_ask_nothing(web: TestClient) -> None:
     assert found(web, "q=&topic=&since=&until=&sort=&weight=&every=&page=")["total"] == 40
 

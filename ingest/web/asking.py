@@ -167,10 +167,15 @@ def _page(value: str) -> int:
         return 1
     if not value.isdecimal() or not value.isascii() or not int(value[:9]) >= 1:
         raise HTTPException(400, "page: a whole number from 1 on.")
-    if int(value[:9]) * PAGE > DEEPEST:
+    check_depth(int(value[:9]), PAGE)
+    return int(value)
+
+
+def check_depth(page: int, limit: int) -> None:
+    """Raises HTTPException for a page of so many hits that ends deeper than can be paged through."""
+    if page * limit > DEEPEST:
         told = f"Only the first {DEEPEST:,d} hits can be paged through: narrow the search, or download it."
         raise HTTPException(400, told)
-    return int(value)
 
 
 def last_day(until: str) -> str:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from ingest.pipeline import records
 from ingest.store import Store, typed
 from ingest.web import chart, rendering
-from ingest.web.asking import DEEPEST, ORDERS, PAGE, Asked, asked, last_day
+from ingest.web.asking import DEEPEST, ORDERS, PAGE, Asked, asked, check_depth, last_day
 from ingest.web.window import Window, window_of
 
 pages = APIRouter(include_in_schema=False)
@@ -72,6 +72,7 @@ def search_json(
 ) -> dict[str, Any]:
     """Stories that are found, one hit a cluster: `total` stories of `clusters`, and a page of `hits` (as in `export`,
     with `snippet`, the `marks` in it, the number of `copies` and of `outlets` that told it)."""
+    check_depth(asked.page, limit)
     found = window_of(request).store.search(asked.query(limit))
     return {"total": found.total, "clusters": found.clusters, "hits": [records.hit(hit) for hit in found.hits]}
 
