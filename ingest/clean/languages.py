@@ -88,6 +88,12 @@ def _reads_like(sample: str, language: str) -> bool:
     return common is not None and len(words) >= 20 and sum(word in common for word in words) >= _SHARE * len(words)
 
 
+# A page is asked for its language, and the story that it tells once more, with what its feed says of it: mostly of the
+# same words. In between stands its feed's own telling.
+_REMEMBERED = 2
+
+
+@functools.lru_cache(_REMEMBERED)
 def _detected(sample: str) -> tuple[str, float]:
     found, sureness = _identifier().classify(sample)
     return found, float(sureness)
@@ -103,6 +109,7 @@ def _identifier() -> Any:
     return identifier
 
 
+@functools.lru_cache(_REMEMBERED)
 def _script(sample: str) -> tuple[str, float]:
     """The script of most of its first letters, as Unicode names it, and the share of them that are of it."""
     if sample[:600].isascii():
