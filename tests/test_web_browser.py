@@ -239,3 +239,63 @@ def test_nothing_serious_stands_in_the_way_of_anybody(browser: Browser, site: st
                 if each["impact"] in ("serious", "critical")
             ]
             assert serious == []
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Three outlets that tell a story a day each; on the 15th two are silent. The 1st has many more stories."""
+    home = tmp_path_factory.mktemp("uneven")
+    titles = {1: "أغلق الميناء القديم أبوابه", 2: "הנמל הישן סגר את שעריו"}
+    lines = [
+        {"title": titles.get(day, "Quay") if each == "a" else f"{each} {day}", "day": day, "source": f"{each}.example"}
+        for day in range(1, 21)
+        for each in "abc"
+        if day != 15 or each == "c"
+    ] + [{"title": f"Crane {n}", "day": 1, "source": "a.example"} for n in range(12)]
+    archive = home / "uneven.jsonl"
+    with archive.open("w") as file:
+        for n, line in enumerate(lines):
+            day = f"2024-03-{line.pop('day'):02d}T10:00:00Z"
+            file.write(json.dumps({**line, "id": str(n), "text": f"Text {n} of it.", "published": day}) + "\n")
+    settings = Settings(home=home, landing=str(home / "landing"), workers=1)
+    with served(windows.application(windows.filled(settings, archive))) as address:
+        yield address
+
+
+@pytest.mark.parametrize(("title", "direction"), [("أغلق", "rtl"), ("הנמל", "rtl"), ("crane", "ltr")])
+def test_a_title_stands_in_the_direction_of_its_letters(
+    browser: Browser, uneven: str, title: str, direction: str
+) -> None:
+    with opened(browser, uneven) as page:
+        page.goto(f"/?q={title}")
+        link = page.locator(".hit h2 a").first
+        assert link.evaluate("each => getComputedStyle(each).direction") == direction
+        link.click()
+        heading = page.get_by_role("heading", level=1)
+        assert heading.evaluate("each => getComputedStyle(each).direction") == direction
+        assert page.evaluate("getComputedStyle(document.body).direction") == "ltr"
+
+
+INK = """([canvas, day]) => {
+  const {width, height} = canvas, over = canvas.parentElement.querySelector(".u-over");
+  const scale = width / canvas.getBoundingClientRect().width, days = 20;
+  const frame = over.getBoundingClientRect(), left = frame.left - canvas.getBoundingClientRect().left;
+  const wide = frame.width / days, at = Math.round((left + (day - 1 + .2) * wide) * scale);
+  const seen = canvas.getContext("2d").getImageData(at, Math.round(height * .15), Math.round(wide * .6 * scale),
+                                                    Math.round(height * .2)).data;
+  return seen.filter((value, n) => n % 4 === 3 && value > 0).length / (seen.length / 4);
+}"""
+
+
+def test_a_day_on_which_half_of_the_outlets_were_silent_is_hatched(browser: Browser, uneven: str) -> None:
+    """By the share of pixels with ink above the bars."""
+    with opened(browser, uneven) as page:
+        page.goto("/")
+        expect(page.get_by_text("1 day on which half of the usual outlets were silent")).to_be_visible()
+        canvas = page.locator(".plots canvas").first
+        expect(canvas).to_be_visible()
+        page.wait_for_function("() => document.querySelector('.plots .u-over').getBoundingClientRect().width > 0")
+        ink = {day: canvas.evaluate(f"(canvas, day) => ({INK})([canvas, day])", day) for day in (13, 14, 15, 16, 17)}
+        quiet = ink.pop(15)
+        assert quiet > 0.1, (quiet, ink)
+        assert quiet > 2 * max(ink.values()), (quiet, ink)
