@@ -42,6 +42,13 @@ def test_every_answer_forbids_what_is_not_ours(web: TestClient, path: str) -> No
     assert "style=" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/", "/feeds", "/api/v1/search", "/static/base.css", "/none"])
+def test_head_is_answered_as_get_without_a_body(web: TestClient, path: str) -> None:
+    head, get = web.head(path), web.get(path)
+    assert (head.status_code, head.headers["content-type"]) == (get.status_code, get.headers["content-type"])
+    assert not head.content
+
+
 def test_a_page_that_fails_says_so_with_the_same_headers(
     archive_home: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -287,6 +287,21 @@ def test_what_costs_much_is_remembered_for_a_while(archive_home: Settings) -> No
     window.close()
 
 
+def test_counts_that_are_remembered_hold_until_something_is_written(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("search.chart", "chart"):
+        monkeypatch.setattr(f"ingest.web.{module}.WORTH", 0.0)
+    with windows.client(settings) as client:
+        for number in (1, 2):
+            line = {"id": f"s{number}", "text": "Grain left the port.", "source": "Herald", "published": "2022-05-24"}
+            (path := tmp_path / f"{number}.jsonl").write_text(json.dumps(line))
+            windows.filled(settings, path)
+            filters = client.get("/api/v1/filters").json()
+            assert [each["stories"] for each in filters["source"]] == [number]
+            assert sum(each["stories"] for each in client.get("/api/v1/days").json()["bins"]) == number
+
+
 @pytest.mark.parametrize("store", ["sqlite", "elasticsearch"])
 def test_days_are_those_of_the_time_zone_in_the_settings(request: pytest.FixtureRequest, store: str) -> None:
     plain: TestClient = request.getfixturevalue(f"on_{store}")

@@ -7,7 +7,7 @@ store does not answer, and `LeaseLost` where a token is out of date.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -282,6 +282,10 @@ class Store(Protocol):
     def stay_ready(self) -> None:
         """Many readers will ask: keep what makes answers fast. They stay the same."""
         return
+
+    def state(self) -> Hashable:
+        """What is another one after each write of stories; None where that cannot be told at once."""
+        return None
 
     def search(self, query: Query) -> Found: ...
 

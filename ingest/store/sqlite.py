@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -335,6 +335,10 @@ class SqliteStore(Store):
         from ingest.store.sqlite_columns import Memory  # here and below: who asks once needs no numpy
 
         self._memory = Memory()
+
+    def state(self) -> Hashable:
+        with self._reading() as connection:
+            return sqlite_file.marks(connection)
 
     @contextmanager
     def _asking(self) -> Iterator[BySql]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.models import Status
+from ingest.store import sqlite_file
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -77,8 +78,7 @@ def fit(connection: apsw.Connection) -> bool:
 
 def current(connection: apsw.Connection, known: Columns | None) -> Columns:
     """The columns of the state that this transaction reads: what is `known`, or that with what was written since."""
-    stated = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('rebuilt', 'written')"))
-    rebuilt, written = stated["rebuilt"], stated["written"]
+    rebuilt, written = sqlite_file.marks(connection)
     if known is not None and (known.rebuilt, known.written) == (rebuilt, written):
         return known
     if known is None or known.rebuilt != rebuilt:

@@ -323,6 +323,12 @@ def next_write(connection: apsw.Connection, *, after: int = 0) -> int:
     return int(connection.execute(sql, (after,)).get)
 
 
+def marks(connection: apsw.Connection) -> tuple[int, int]:
+    """How often all was made anew, and the number of the last write."""
+    stated = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('rebuilt', 'written')"))
+    return stated["rebuilt"], stated["written"]
+
+
 def note_rebuilt(connection: apsw.Connection) -> None:
     """What readers kept is no beginning of what is there now."""
     connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'rebuilt'")

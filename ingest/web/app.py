@@ -16,7 +16,7 @@ from ingest import __version__
 from ingest.errors import SitrepError
 from ingest.web import chart, downloads, feeds, login, rendering, runs, search, story, topics
 from ingest.web.access import Access
-from ingest.web.headers import Headers, KnownHosts
+from ingest.web.headers import Headers, Heads, KnownHosts
 from ingest.web.window import Window
 
 # Each module has a `pages` (HTML and downloads) and may have an `api` (JSON). A new page is one more name here.
@@ -81,7 +81,7 @@ def create_app(window: Window, access: Access) -> FastAPI:
 class _Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """The headers go around everything, also around what answers when a page fails."""
-        return Headers(super().build_middleware_stack(), framed=self.state.access.framed)
+        return Headers(Heads(super().build_middleware_stack()), framed=self.state.access.framed)
 
 
 def _files() -> APIRouter:
@@ -105,7 +105,7 @@ def _described(app: FastAPI) -> APIRouter:
     def described(request: Request) -> Response:
         return rendering.page(request, "api.html", described=app.openapi())
 
-    @router.api_route("/{_:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+    @router.api_route("/{_:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     def unknown() -> Response:
         """Guarded like the rest: strangers are not even told what there is not."""
         raise HTTPException(404, "There is no such page.")

@@ -45,6 +45,18 @@ class Headers:
         await self._app(scope, receive, sent if scope["type"] == "http" else send)
 
 
+class Heads:
+    """ASGI middleware: HEAD is answered as GET is; the server keeps the body back."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
 class KnownHosts:
     """ASGI middleware: requests that name another host are refused, so that no page of somebody else's name that is
     made to point here (DNS rebinding) can read what stands here."""
