@@ -98,8 +98,8 @@ def days_json(request: Request, asked: Annotated[Asked, Depends(asked)]) -> dict
 
 
 def drawn(window: Window, asked: Asked) -> Chart:
-    """The chart of a search; up to ten seconds old where it costs more than a page may and the store cannot tell whether
-    it still holds."""
+    """The chart of a search; up to ten seconds old where it costs more than a page may and the store cannot tell
+    whether it still holds."""
     key = "chart", window.store.state(), replace(asked, page=1, order="", every=False)
     return window.remembered(key, RECENT, lambda: _drawn(window, asked), worth=WORTH)
 
