@@ -189,7 +189,8 @@ def _keys(window: Window) -> Hashes:
     some = np.flatnonzero(np.diff(window.bounds))
     if len(some):
         # Twice, since a sum is to say nothing of sums: {1, 5} is not {2, 4}.
-        mixed = (window.shingles ^ (window.shingles >> np.uint64(31))) * np.uint64(0x94D049BB133111EB)
+        mixed = window.shingles + np.uint64(0x9E3779B97F4A7C15)  # else a hash of 0 would add nothing
+        mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0x94D049BB133111EB)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed ^= mixed >> np.uint64(32)
         result[some] += np.add.reduceat(mixed, window.bounds[:-1][some])
