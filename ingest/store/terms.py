@@ -15,10 +15,12 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from itertools import accumulate, chain
 from operator import attrgetter
-from typing import NamedTuple, cast, overload
+from typing import NamedTuple, TypeVar, cast, overload
 
 import apsw
 import apsw.unicode
+
+V = TypeVar("V")
 
 # Longer words are cut: the limit of Elasticsearch's standard tokenizer, and far below FTS5's of 32 KiB.
 LONGEST = 255
@@ -143,16 +145,22 @@ def _bare(form: str) -> str:
     return _ELISION.sub("", form.removesuffix("'s"))
 
 
-class _Terms(dict[str, tuple[str, str]]):
+class _Remembered(dict[str, V]):
+    """What was found for words or pieces as written; when there are too many, they are forgotten all at once."""
+
+    def keep(self, written: str, found: V) -> V:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[written] = found
+        return found
+
+
+class _Terms(_Remembered[tuple[str, str]]):
     """Words as written → their terms and their forms, each joined by blanks."""
 
     def __missing__(self, word: str) -> tuple[str, str]:
         forms = _split(word)
-        pair = " ".join(map(_stem, forms)), " ".join(forms)
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        self[word] = pair
-        return pair
+        return self.keep(word, (" ".join(map(_stem, forms)), " ".join(forms)))
 
 
 @cache
@@ -160,7 +168,7 @@ def _terms() -> _Terms:
     return _Terms()
 
 
-class _Pieces(dict[str, tuple[str, tuple[str, ...]]]):
+class _Pieces(_Remembered[tuple[str, tuple[str, ...]]]):
     """What stands between two blanks → its terms, joined by blanks, and the forms that stemming changed."""
 
     def __missing__(self, piece: str) -> tuple[str, tuple[str, ...]]:
@@ -168,11 +176,7 @@ class _Pieces(dict[str, tuple[str, tuple[str, ...]]]):
         found = [terms[word] for word in apsw.unicode.word_iter(piece)]
         changed = tuple(forms for stems, forms in found if forms != stems)
         pair = " ".join([stems for stems, _ in found if stems]), changed
-        if len(piece) <= _LONGEST_PIECE:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[piece] = pair
-        return pair
+        return self.keep(piece, pair) if len(piece) <= _LONGEST_PIECE else pair
 
 
 @cache
@@ -188,7 +192,7 @@ class _Piece(NamedTuple):
     forms: tuple[str, ...]
 
 
-class _Placed(dict[str, _Piece]):
+class _Placed(_Remembered[_Piece]):
     """What stands between two blanks → its words."""
 
     def __missing__(self, piece: str) -> _Piece:
@@ -203,11 +207,7 @@ class _Placed(dict[str, _Piece]):
         )
         terms, forms = (tuple(chain.from_iterable(map(attrgetter(name), words))) for name in ("terms", "forms"))
         found = _Piece(words, terms, forms)
-        if len(piece) <= _LONGEST_PIECE:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[piece] = found
-        return found
+        return self.keep(piece, found) if len(piece) <= _LONGEST_PIECE else found
 
 
 @cache
