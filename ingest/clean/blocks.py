@@ -7,7 +7,7 @@ their names (`naming`). Whether it belongs to the story is decided elsewhere, by
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborNode
@@ -119,6 +119,15 @@ class Outline:
     elements: list[Element] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     ruled: bool = False
+
+
+def names_around(elements: Sequence[Element], index: int, levels: int) -> str:
+    """The names of an element and of those around it, so many in all, without the body's."""
+    names: list[str] = []
+    while index > 0 and len(names) < levels:
+        names.append(elements[index].names)
+        index = elements[index].up
+    return " ".join(names)
 
 
 def of(page: Page, rule: Site | None = None) -> Outline:

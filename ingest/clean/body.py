@@ -11,7 +11,7 @@ from typing import Any
 
 from ingest import sites, words
 from ingest.clean import cards, container, entries, fragments, kinds, markup, script_state
-from ingest.clean.blocks import HEADINGS, Block, Element, Outline
+from ingest.clean.blocks import HEADINGS, Block, Element, Outline, names_around
 from ingest.clean.container import DENSITY, ends, is_dense, width
 from ingest.clean.furniture import ONWARD, OWN, SIGNATURE, STANDFIRST, reserves_rights
 
@@ -284,7 +284,7 @@ def _add_standfirst(
         reason = elements[block.element].reason
         if (reason and not (repeats and "teaser" in reason)) or OWN.match(block.text):
             continue
-        names = _names(elements, block.element)
+        names = names_around(elements, block.element, 3)
         if _PICTURE.search(names):
             continue
         heading = block.tag in ("h2", "h3") and len(block.text) >= 50 and not block.linked
@@ -293,13 +293,3 @@ def _add_standfirst(
             block.kept, block.why = True, "standfirst"
             told.add(text[:60])
             left -= 1
-
-
-def _names(elements: list[Element], index: int) -> str:
-    """The names of an element and of the two around it."""
-    names = []
-    for _ in range(3):
-        if index > 0:
-            names.append(elements[index].names)
-            index = elements[index].up
-    return " ".join(names)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from ingest import dates
-from ingest.clean.blocks import Block, Element
+from ingest.clean.blocks import Block, Element, names_around
 
 _LONGEST_LINE = 300
 _LONGEST_HEADING = 300
@@ -43,7 +43,8 @@ def day(elements: Sequence[Element], blocks: Sequence[Block], *, title: str | No
                 continue
             if told == captured.astimezone(UTC).date() and (heading is None or number < heading):
                 continue  # that of the visit, as the head of every page shows it
-            points = 2 * _is_named(elements, block.element) + (len(block.text) - (end - start) < _BESIDE)
+            named = _NAMED.search(names_around(elements, block.element, 3)) is not None
+            points = 2 * named + (len(block.text) - (end - start) < _BESIDE)
             if heading is not None:
                 points += 2 if number - heading in _BEHIND and paragraphs < 2 else number < heading
             points -= (block.linked > 0.8 * len(block.text)) + (_OTHER_DAY.search(block.text[:start]) is not None)
@@ -62,12 +63,3 @@ def _heading(blocks: Sequence[Block], title: str | None) -> int | None:
         (n for n, block in enumerate(blocks) if start and start in block.text and len(block.text) < _LONGEST_HEADING),
         None,
     )
-
-
-def _is_named(elements: Sequence[Element], index: int) -> bool:
-    for _ in range(3):
-        if index > 0:
-            if _NAMED.search(elements[index].names):
-                return True
-            index = elements[index].up
-    return False

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ingest.clean.blocks import HEADINGS, Block, Element
+from ingest.clean.blocks import HEADINGS, Block, Element, names_around
 from ingest.clean.container import width
 from ingest.clean.furniture import OWN
 
@@ -26,10 +26,8 @@ def are_live(elements: list[Element], blocks: Sequence[Block]) -> bool:
     times = [block for block in blocks if _is_time(block)]
     if len(times) < _FEWEST_ENTRIES:
         return False
-    return (
-        sum(_LIVE.search(names) is not None for block in times for names in [_names(elements, block)])
-        >= _FEWEST_ENTRIES
-    )
+    named = (_LIVE.search(names_around(elements, block.element, _LEVELS)) for block in times)
+    return sum(map(bool, named)) >= _FEWEST_ENTRIES
 
 
 def keep_times(blocks: Sequence[Block]) -> None:
@@ -50,15 +48,6 @@ _NEAR = 4  # blocks between an entry's time and its text: who wrote it, links to
 
 def _is_time(block: Block) -> bool:
     return len(block.text) <= _LONGEST_TIME and block.tag not in HEADINGS and _CLOCK.search(block.text) is not None
-
-
-def _names(elements: list[Element], block: Block) -> str:
-    names: list[str] = []
-    index = block.element
-    while index > 0 and len(names) < _LEVELS:
-        names.append(elements[index].names)
-        index = elements[index].up
-    return " ".join(names)
 
 
 _LEVELS = 6

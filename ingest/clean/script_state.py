@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ingest import words
 from ingest.clean.container import ends, is_dense, width
 from ingest.clean.markup import Page
 
@@ -105,7 +106,7 @@ def _candidates(state: Any, left: int) -> Iterator[tuple[list[str], int]]:
             open_values += [
                 (item, folded, depth + 1)
                 for name, item in reversed(value.items())
-                if (folded := re.sub(r"[\W_]+", "", str(name)).lower()) not in _NONE
+                if (folded := words.letters(str(name))) not in _NONE
             ]
 
 
