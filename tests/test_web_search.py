@@ -290,8 +290,7 @@ def test_what_costs_much_is_remembered_for_a_while(archive_home: Settings) -> No
 def test_counts_that_are_remembered_hold_until_something_is_written(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("search.chart", "chart"):
-        monkeypatch.setattr(f"ingest.web.{module}.WORTH", 0.0)
+    monkeypatch.setattr("ingest.web.chart.WORTH", 0.0)
     with windows.client(settings) as client:
         for number in (1, 2):
             line = {"id": f"s{number}", "text": "Grain left the port.", "source": "Herald", "published": "2022-05-24"}

@@ -6,10 +6,10 @@ Days are those of publication, in the time zone of the settings. A long time is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -19,15 +19,17 @@ from ingest.pipeline import silence
 from ingest.pipeline.silence import Quiet
 from ingest.web import rendering
 from ingest.web.asking import Asked, asked
-from ingest.web.window import Window, window_of
+from ingest.web.window import WORTH, Window, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["stories"])
 
+T = TypeVar("T")
+
 MOST_TOPICS = 6
 UNITS = (("day", 400), ("week", 7 * 400))  # a unit, and up to how many days it is shown; else months
 YEAR = timedelta(days=366)
-RECENT, WORTH = 10.0, 0.04  # seconds
+RECENT = 10.0  # seconds
 KEPT = 60.0  # seconds that what is usual is remembered: it changes with days
 
 
@@ -98,10 +100,15 @@ def days_json(request: Request, asked: Annotated[Asked, Depends(asked)]) -> dict
 
 
 def drawn(window: Window, asked: Asked) -> Chart:
-    """The chart of a search; up to ten seconds old where it costs more than a page may and the store cannot tell
-    whether it still holds."""
-    key = "chart", window.store.state(), replace(asked, page=1, order="", every=False)
-    return window.remembered(key, RECENT, lambda: _drawn(window, asked), worth=WORTH)
+    """The chart of a search."""
+    return counted(window, "chart", asked, lambda: _drawn(window, asked))
+
+
+def counted(window: Window, name: str, asked: Asked, make: Callable[[], T]) -> T:
+    """What `make` counts over the stories of a search, whichever of its hits are shown; remembered where that costs
+    more than a page may: for as long as the stories stay as they are, or, where the store cannot tell, ten seconds."""
+    key = name, window.store.state(), replace(asked, page=1, order="", every=False)
+    return window.remembered(key, RECENT, make, worth=WORTH)
 
 
 def _drawn(window: Window, asked: Asked) -> Chart:

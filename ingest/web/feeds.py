@@ -20,7 +20,7 @@ from ingest.pipeline import finding, health, previewing, records
 from ingest.pipeline.health import Health
 from ingest.pipeline.pipe import Pipe
 from ingest.web import rendering
-from ingest.web.window import Window, pipe_of, window_of
+from ingest.web.window import WORTH, Window, pipe_of, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["feeds"])
@@ -30,7 +30,7 @@ writing_api = APIRouter(tags=["feeds"])
 LONGEST = 2000  # characters of an address
 LARGEST = 5 << 20  # bytes of an OPML file
 PERIOD = 30  # days that a feed's own page looks back
-KEPT, WORTH = 30.0, 0.04  # seconds
+KEPT = 30.0  # seconds
 DONE = {
     "added": "Added. The next poll reads it.",
     "there": "It was there already.",

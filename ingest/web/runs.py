@@ -15,7 +15,7 @@ from ingest.models import Quarantined
 from ingest.pipeline import records, reporting, retrying, runs
 from ingest.pipeline.pipe import Pipe
 from ingest.web import flow, rendering
-from ingest.web.window import Window, pipe_of, window_of
+from ingest.web.window import WORTH, Window, pipe_of, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["runs"])
@@ -23,7 +23,7 @@ api = APIRouter(tags=["runs"])
 SHOWN = 100  # runs
 NAMED = 200  # entries that are named with their reason
 LISTED = 1000  # items of the quarantine
-KEPT, WORTH = 10.0, 0.04  # seconds
+KEPT = 10.0  # seconds
 _RUN = re.compile(r"[0-9A-Za-z-]{1,100}")
 _ITEM = re.compile(r"[0-9a-f]{24}")
 

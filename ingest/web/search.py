@@ -91,10 +91,8 @@ def filters_json(request: Request, asked: Annotated[Asked, Depends(asked)]) -> d
 
 
 def filters(window: Window, asked: Asked) -> list[Filter]:
-    """The groups; each counts what all others leave, so that a second name of it can be added. Up to ten seconds old
-    where they cost more than a page may and the store cannot tell whether they still hold."""
-    key = "filters", window.store.state(), replace(asked, page=1, order="", every=False)
-    return window.remembered(key, chart.RECENT, lambda: _filters(window.store, asked), worth=chart.WORTH)
+    """The groups; each counts what all others leave, so that a second name of it can be added."""
+    return chart.counted(window, "filters", asked, lambda: _filters(window.store, asked))
 
 
 def _filters(store: Store, asked: Asked) -> list[Filter]:

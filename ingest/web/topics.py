@@ -15,14 +15,14 @@ from ingest.pipeline.pipe import Pipe
 from ingest.tag import rulesfile, trying
 from ingest.tag.rulesfile import Rule, RulesFile
 from ingest.web import rendering
-from ingest.web.window import Window, pipe_of, window_of
+from ingest.web.window import WORTH, Window, pipe_of, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["topics"])
 
 LONGEST = 5000  # characters to try
 LATEST = 20  # stories of a rule
-KEPT, WORTH = 30.0, 0.04  # seconds
+KEPT = 30.0  # seconds
 Text = Annotated[str, Query(max_length=LONGEST)]
 
 

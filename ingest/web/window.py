@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ASKED_AGAIN = 30.0  # seconds after which the settings are read anew: somebody may have changed Airflow's connection
 REMEMBERED = 200  # values at once
+WORTH = 0.04  # seconds that a page may spend on what it could remember
 
 
 class _Kept:
