@@ -36,17 +36,17 @@ def alike(scene: Scene, n: int, texts: Ints, lookup: Lookup) -> Iterator[Alike]:
     postings = np.sort(keys | whose.view(np.uint64))
     keys, counts = repeated(postings & ~NUMBER)
     at = np.searchsorted(lookup.keys, keys)
-    for there in around(n, 1):
-        if not len(scene.stretches.get(there, ())):
-            continue
+    nearby = [there for there in around(n, 1) if len(scene.stretches.get(there, ()))]
+    usable = {there: (lookup.found(there).counts > 0) & ~lookup.heavy(n) & ~lookup.heavy(there) for there in nearby}
+    most = max(((lookup.found(there).counts[at] * counts)[usable[there][at]].sum() for there in nearby), default=0)
+    if most > PAIRS and len(texts) > 1:  # all that a text shares has to be counted at once
+        for half in np.array_split(texts, 2):
+            yield from alike(scene, n, half, lookup)
+        return
+    for there in nearby:
         found = lookup.found(there)
-        usable = (found.counts > 0) & ~lookup.heavy(n) & ~lookup.heavy(there)
-        which = np.flatnonzero(np.repeat(usable[at], counts))
+        which = np.flatnonzero(np.repeat(usable[there][at], counts))
         where = np.repeat(at, counts)[which]
-        if found.counts[where].sum() > PAIRS and len(texts) > 1:  # all that a text shares has to be counted at once
-            for half in np.array_split(texts, 2):
-                yield from alike(scene, n, half, lookup)
-            return
         one, other, shared, extras = _shared(found, lookup.keys, where, numbers(postings[which]))
         apart = (texts[one] != other) | (there != n) | stretch.several.values[texts[one]]  # or copies of it
         yield _enough(scene, (n, there), texts[one[apart]], other[apart], shared[apart], extras[apart])
