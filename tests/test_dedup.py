@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import json
 import lzma
 import random
+import re
 import subprocess
 import sys
 import tracemalloc
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -285,6 +288,60 @@ def test_a_batch_is_the_same_as_one_by_one() -> None:
     for batch, single in zip(dedup.fingerprints(texts), (one(text, title) for title, text in texts), strict=True):
         assert batch.shingles.tolist() == single.shingles.tolist()
         assert batch.numbers == single.numbers
+
+
+def fingerprint_by_the_book(title: str, text: str) -> tuple[list[int], tuple[str, ...]]:
+    """The sample and the numbers of a text, character by character."""
+    told = unicodedata.normalize("NFKC", html.unescape(f"{title}\n{text}"))
+    letters = [(*read_by_the_book(char), char) for char in told]
+    words = "".join(letter for letter, _, _ in letters).split()
+    units = [ord(char) for char in " ".join(words) for _ in range(3 if fills_a_square(char) else 1)]
+    hashes = set()
+    for first in range(len(units) - 8):
+        mixed = 0
+        for unit in units[first : first + 9]:
+            mixed = (mixed * 0x9E3779B97F4A7C15 + unit) % 2**64
+        hashes.add((mixed ^ mixed >> 29) * 0xBF58476D1CE4E5B9 % 2**64)
+    sample = [x for x in sorted(hashes) if x < 2**59]
+    if len(sample) < 12:
+        sample = sorted(hashes)[:12] if len(units) - 8 >= 32 else []
+    digits = "".join(digit if digit else char if char in ".,/-" else " " for _, digit, char in letters)
+    numbers = [number[:40] for number in re.findall(r"[0-9]+(?:[.,/-][0-9]+)*", digits)]
+    return sample, tuple(sorted(numbers[:1000]))
+
+
+def read_by_the_book(char: str) -> tuple[str, str]:
+    """What a character becomes, and the digit that it is."""
+    category = unicodedata.category(char)
+    if category == "Nd":
+        return (str(unicodedata.digit(char)),) * 2
+    letter = char.lower()[0] if category[0] in "LMN" or ord(char) >= 0x20000 else "" if category == "Cf" else " "
+    return letter, ""
+
+
+def fills_a_square(char: str) -> bool:
+    ranges = ((0x2E80, 0xA4D0), (0xAC00, 0xD7B0), (0xF900, 0xFB00), (0x20000, 0x110000))
+    return any(first <= ord(char) < stop for first, stop in ranges)
+
+
+ODDS = ["abc", " ", "\n", " a1, ", "7.5-", "&amp;", "&#0;", "\u00ad", "\u200b", "ß", "É", "“", "İ", "ﬁ", "…", "e\u0301"]
+ODDS += ["Ж", "٣", "４", "·", "港", "한", "\u2e80", "\U00020000", "\U0001f600", "\ud800", "\x00", "\x85", "\u2028"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.text(max_size=9), st.lists(st.sampled_from(ODDS), max_size=60), st.integers(1, 30))))
+def test_hostile_text_has_the_fingerprint_that_the_book_says(texts: list[tuple[str, list[str], int]]) -> None:
+    told = [(title, "".join(parts) * times) for title, parts, times in texts]
+    found = [(print_.shingles.tolist(), print_.numbers) for print_ in dedup.fingerprints(told)]
+    assert found == [fingerprint_by_the_book(title, text) for title, text in told]
+
+
+def test_texts_of_any_number_and_length_have_the_fingerprint_that_the_book_says() -> None:
+    rng = random.Random(4)
+    told = [("", "".join(rng.choices("abcd 12.é", k=rng.choice([0, 40, 500]))) + "x" * (k % 3)) for k in range(200)]
+    told += [("", "".join(rng.choices("abcdefgh ", k=150_000))), ("", "".join(rng.choices("абвгде ", k=40_000)))]
+    found = [(print_.shingles.tolist(), print_.numbers) for print_ in dedup.fingerprints(told)]
+    assert found == [fingerprint_by_the_book(title, text) for title, text in told]
 
 
 def test_numbers_are_kept_as_they_are_stated() -> None:

@@ -155,15 +155,16 @@ def noted(hashes: Hashes) -> Ints:
 
 
 # parts -------------------------------------------------------------------------------------------------------------
-def _shingles(units: Hashes, bounds: Ints) -> _Sets:
+def _shingles(units: Points, bounds: Ints) -> _Sets:
     at, story = ranges(bounds[:-1], np.maximum(np.diff(bounds) - SHINGLE, 0))  # the blank at the end belongs to none
     return _sets(_keys(shingled(units)[at], story), len(bounds) - 1)
 
 
-def _letters(units: Hashes, starts: Ints, stops: Ints) -> _Sets:
+def _letters(units: Points, starts: Ints, stops: Ints) -> _Sets:
     at, story = ranges(starts, np.maximum(stops - starts - 3, 0))
+    first, second, third, fourth = (units[at + k].astype(np.uint64) for k in range(4))
     odd = np.uint64(_ODD)
-    hashes = _mixed(((units[at] * odd + units[at + 1]) * odd + units[at + 2]) * odd + units[at + 3])
+    hashes = _mixed(((first * odd + second) * odd + third) * odd + fourth)
     return _sets(_keys(hashes, story), len(starts))
 
 
