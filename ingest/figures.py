@@ -1,8 +1,9 @@
 """The numbers that texts state, and which of them differ between two tellings. Pure.
 
-Digits are read in every script, with whatever stands between thousands or before decimals; English numbers in words too
-("twelve", "two hundred and six"), those of other languages are not. "78,000", "78.000", "78 000" and "78000" are one
-number, so are "3.5" and "3,50", "24 May" and "May 24th", "$3bn" and "$3 billion", "10-15" and "10 to 15".
+Digits are read in every script, with whatever stands between thousands or before decimals, and with the word for their
+scale in seven languages ("12 Millionen", "3 тыс."); numbers all in words ("twelve", "two hundred and six") in English
+alone. "78,000", "78.000", "78 000" and "78000" are one number, so are "3.5" and "3,50", "24 May" and "May 24th", "$3bn"
+and "$3 billion", "10-15" and "10 to 15".
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -32,11 +33,38 @@ NUMBER = rf"{_PLAIN}(?:\s?[%٪])?(?:{_TO}{_PLAIN}(?:\s?[%٪])?)*"
 _ORDINAL = r"(?:st|nd|rd|th|er|[ºª°])"
 _SCALES = {"k": 3, "thousand": 3, "m": 6, "mn": 6, "million": 6, "bn": 9, "billion": 9, "tn": 12, "trillion": 12}
 _SCALE = r"(?:thousand|million|billion|trillion)"
-_SIGNED = (
-    r"(?P<money>[$€£¥₹₽₴₩₺₪])?\s?"
-    rf"(?P<number>(?:(?<![\w)])[-−](?=\d))?{NUMBER})"
-    rf"(?:{_ORDINAL}(?![^\W\d_])|(?P<scale>(?:bn|mn|tn|m|k)\b|[\s-]?(?:{_SCALE}|bn|mn|tn)\b))?"
-)
+_SCALES_OF: Mapping[str, Mapping[str, int]] = {  # beside the English ones, which every language may borrow
+    language: {word: power for power, words in powers.items() for word in words.split()}
+    for language, powers in {
+        "de": {
+            3: "tausend tsd",
+            6: "million millionen mio",
+            9: "milliarde milliarden mrd",
+            12: "billion billionen bio",
+        },
+        "es": {3: "mil", 6: "millón millones mill", 9: "mil_millones", 12: "billón billones"},
+        "fr": {3: "mille", 6: "million millions mio", 9: "milliard milliards md mds mrd", 12: "billion billions"},
+        "ru": {
+            3: "тысяча тысячи тысяч тысячу тысячам тысячами тысячах тыс",
+            6: "миллион миллиона миллионов миллионам миллионами миллионах млн",
+            9: "миллиард миллиарда миллиардов миллиардам миллиардами миллиардах млрд",
+            12: "триллион триллиона триллионов триллионам триллионами триллионах трлн",
+        },
+        "uk": {
+            3: "тисяча тисячі тисяч тисячу тисячам тисячами тисячах тис",
+            6: "мільйон мільйона мільйони мільйонів мільйонам мільйонами мільйонах млн",
+            9: "мільярд мільярда мільярди мільярдів мільярдам мільярдами мільярдах млрд",
+            12: "трильйон трильйона трильйони трильйонів трильйонам трильйонами трильйонах трлн",
+        },
+        "ar": {
+            3: "ألف ألفا ألفًا آلاف الف الاف",
+            6: "مليون مليونا مليونًا ملايين",
+            9: "مليار مليارا مليارًا مليارات",
+            12: "تريليون تريليونا تريليونًا تريليونات",
+        },
+    }.items()
+}
+_NUMBERED = rf"(?P<money>[$€£¥₹₽₴₩₺₪])?\s?(?P<number>(?:(?<![\w)])[-−](?=\d))?{NUMBER})"
 _ONES = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
 _SPOKEN = {name: n for n, name in enumerate(f"{_ONES} eighteen nineteen".split(), 1)}
 _TENS = {name: 10 * n for n, name in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}  # noqa: SIM905
@@ -76,13 +104,15 @@ class Differences:
 
 
 def read(title: str | None, text: str, language: str | None = None) -> tuple[Figure, ...]:
-    """The numbers of a story in their order, those in words where the `language` is "en"."""
+    """The numbers of a story in their order, with the scale words of its `language` (ISO 639-1)."""
     told = f"{title or ''}\n{text[:LONGEST]}\n"
-    tokens = list(_tokens(spoken=language == "en").finditer(told))
+    known = language if language == "en" or language in _SCALES_OF else None
+    tokens = list(_tokens(known).finditer(told))
+    scales = _scales(known)
     words = ["#" if match["word"] is None else match["word"].casefold() for match in tokens]
     words = ["¶", *("¶" if word.isspace() else word for word in words), "¶"]
     found = (
-        _figure(match, told, words[max(0, k - _AROUND + 1) : k + 1][::-1], words[k + 2 : k + 2 + _AROUND])
+        _figure(match, told, scales, words[max(0, k - _AROUND + 1) : k + 1][::-1], words[k + 2 : k + 2 + _AROUND])
         for k, match in enumerate(tokens)
         if match["word"] is None
     )
@@ -90,25 +120,45 @@ def read(title: str | None, text: str, language: str | None = None) -> tuple[Fig
 
 
 @cache
-def _tokens(*, spoken: bool) -> re.Pattern[str]:
-    return re.compile("|".join([_SIGNED, *([_IN_WORDS] if spoken else []), _WORD]), re.IGNORECASE)
+def _scales(language: str | None) -> Mapping[str, int]:
+    """Scale words → powers of ten."""
+    return {**_SCALES, **_SCALES_OF.get(language or "", {})}
 
 
-def _figure(match: re.Match[str], told: str, before: Sequence[str], after: Sequence[str]) -> Figure:
+@cache
+def _tokens(language: str | None) -> re.Pattern[str]:
+    longest_first = sorted({*_scales(language)} - {"m", "k"}, key=lambda word: (-len(word), word))
+    words = "|".join(longest_first).replace("_", r"\s")
+    scale = rf"(?P<scale>(?:bn|mn|tn|m|k)\b|[\s-]?(?:{words})(?!\w))"
+    signed = rf"{_NUMBERED}(?:{_ORDINAL}(?![^\W\d_])|{scale})?"
+    return re.compile("|".join([signed, *([_IN_WORDS] if language == "en" else []), _WORD]), re.IGNORECASE)
+
+
+def _figure(
+    match: re.Match[str], told: str, scales: Mapping[str, int], before: Sequence[str], after: Sequence[str]
+) -> Figure:
     groups = match.groupdict()
     around = tuple(before), tuple(after)
     if groups.get("spoken"):
         value = _spoken(match[0].casefold())
         return Figure(match[0], frozenset([value]), None, value == 1, *around)
-    number, scale = match["number"], (match["scale"] or "").strip(" \u00a0-").casefold()
-    names = _names(number)
+    names, scale = _names(match["number"]), re.sub(r"[\s-]", "_", (match["scale"] or "").casefold()).strip("_")
     if scale:
-        scaled = frozenset(name * 10 ** _SCALES[scale] for name in names if isinstance(name, Decimal))
-        names = scaled | (names if scale in ("m", "k") else frozenset())  # "100m" may be metres
+        scaled = frozenset(_scaled(names, 10 ** scales[scale]))
+        names = scaled | (names if scale in ("m", "k") or not scaled else frozenset())  # "100m" may be metres
     start, end, month = match.start(), match.end(), None
     if not match["money"] and not scale and re.fullmatch(r"\d{1,2}", match["number"]):
         start, end, month = _with_month(told, start, end)
     return Figure(told[start:end].strip(), names, match["money"] or month, False, *around)
+
+
+def _scaled(names: Iterable[object], scale: int) -> Iterator[object]:
+    """What a number is called with its scale, which holds for both ends of a range: "2-3 million"."""
+    for name in names:
+        if isinstance(name, Decimal):
+            yield name * scale
+        elif isinstance(name, tuple) and name[0] == "from":
+            yield "from", *(end * scale if isinstance(end, Decimal) else end for end in name[1:])
 
 
 _MONTH_BEHIND = re.compile(r"\.?\s(?:de\s|of\s)?([^\W\d_]{3,})\.?")

@@ -6,7 +6,7 @@ import time
 from dataclasses import astuple
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest.figures import MOST, Differences, differences, read
@@ -39,6 +39,8 @@ def differ(left: str, right: str, language: str = "en") -> Differences:
         ("قتل ٧٨ شخصا في المدينة", "قتل ٨٠ شخصا في المدينة", [("٧٨", "٨٠")]),
         ("बाढ़ में १२ लोग मारे गए", "बाढ़ में १५ लोग मारे गए", [("१२", "१५")]),
         ("洪水造成78人死亡。", "洪水造成80人死亡。", [("78", "80")]),
+        ("They ask for 2-3 million bags.", "They ask for 2-4 million bags.", [("2-3 million", "2-4 million")]),
+        ("The dam cost 2.5 million in all.", "The dam cost 2.5 in all.", [("2.5 million", "2.5")]),
     ],
 )
 def test_what_stands_in_anothers_place_is_a_change(left: str, right: str, changed: list[tuple[str, str]]) -> None:
@@ -100,12 +102,57 @@ def test_a_number_that_is_corrected_in_one_place_and_left_in_another_is_told() -
     assert differ(left, left.replace("10 in", "12 in")) == Differences((("10", "12"),))
 
 
+@pytest.mark.parametrize(
+    ("language", "forms"),
+    [
+        ("de", ["78 Tausend", "78 tausend", "78.000", "78-Tausend"]),
+        ("de", ["2,5 Millionen", "2,5 Mio", "2.500.000"]),
+        ("de", ["3 bis 5 Milliarden", "3-5 Mrd", "3–5 Milliarden"]),
+        ("de", ["4 Billionen", "4.000 Milliarden"]),
+        ("es", ["2,5 millones", "2.500.000"]),
+        ("es", ["3 mil millones", "3.000 millones", "3.000.000.000"]),
+        ("es", ["1 millón", "1.000 mil"]),
+        ("fr", ["3 millions", "3\u00a0millions", "3 000 000"]),
+        ("fr", ["1,2 milliard", "1200 millions", "1,2 Md"]),
+        ("ru", ["3 тысячи", "3 тыс", "3000"]),
+        ("ru", ["1,2 млрд", "1,2 миллиарда", "1200 миллионов"]),
+        ("uk", ["5 тисяч", "5 тис", "5 000"]),
+        ("uk", ["2 мільйони", "2 млн", "2 000 000"]),
+        ("ar", ["٧٨ ألف", "78 ألفا", "٧٨٬٠٠٠"]),
+        ("ar", ["3 ملايين", "3 مليون", "3000000"]),
+        ("en", ["2 to 3 million", "2-3 million", "2–3mn"]),
+        ("sv", ["3 million", "3mn", "3 000 000"]),  # words of English in another language
+    ],
+)
+def test_a_number_with_the_word_for_its_scale_is_its_value(language: str, forms: list[str]) -> None:
+    texts = [f"Port in Varna {form} kolo dam." for form in forms]
+    for one, form in zip(texts, forms, strict=True):
+        assert differ(one, "Port in Varna 9 kolo dam.", language) == Differences(((form, "9"),))
+        for other in texts:
+            assert differ(one, other, language) == Differences(), (one, other)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "other"),
+    [
+        ("fr", "Le port est à 5 milles de la ville.", "Le port est à 5 000 de la ville."),  # miles
+        ("de", "Es waren 3 Millionäre in dem Saal.", "Es waren 3.000.000 in dem Saal."),
+        ("ru", "Пришло 7 тысячников к нам.", "Пришло 7000 к нам."),
+        ("en", "They had 3 tausend bags in all.", "They had 3,000 bags in all."),  # no word of that language
+    ],
+)
+def test_what_only_begins_like_a_scale_is_none(language: str, text: str, other: str) -> None:
+    (figure,), (scaled,) = read(None, text, language), read(None, other, language)
+    assert not figure.same(scaled)
+
+
 def test_words_are_numbers_in_english_alone() -> None:
     assert differ("Six mille tonnes de blé", "Dix mille tonnes de blé", "fr") == Differences()
     assert differ("Sechs Boote kamen an", "Acht Boote kamen an", "de") == Differences()
 
 
 @given(st.text("0123456789 .,:/-%'$abn٣१ \n", max_size=80), st.text("0123456789 .,:/-%'$abn٣१ \n", max_size=80))
+@example("1:1bn at 2/3 million, 1-2-3bn", "1-2bn")
 def test_nothing_differs_from_itself_and_both_sides_are_told_alike(left: str, right: str) -> None:
     assert differ(left, left) == Differences()
     there, back = differ(left, right), differ(right, left)
