@@ -49,6 +49,27 @@ def test_head_is_answered_as_get_without_a_body(web: TestClient, path: str) -> N
     assert not head.content
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/", "GET"),
+        ("DELETE", "/runs/x", "GET"),
+        ("PUT", "/feeds", "GET, POST"),
+        ("PUT", "/api/v1/search", "GET"),
+        ("GET", "/api/feeds/x/check", "POST"),
+        ("PUT", "/api/v1/feeds/x", "DELETE, GET, PATCH"),
+    ],
+)
+def test_what_an_address_does_not_take_is_told_with_what_it_takes(
+    web: TestClient, public: TestClient, method: str, path: str, allowed: str
+) -> None:
+    answer = web.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert f"This address takes {allowed}, not {method}." in answer.text
+    assert web.request(method, f"/nothing{path}").status_code == 404
+    assert public.request(method, path, headers={"Accept": "*/*"}).status_code == 401  # no word to strangers
+
+
 def test_a_page_that_fails_says_so_with_the_same_headers(
     archive_home: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

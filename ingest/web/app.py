@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from ingest import __version__
@@ -106,11 +107,21 @@ def _described(app: FastAPI) -> APIRouter:
         return rendering.page(request, "api.html", described=app.openapi())
 
     @router.api_route("/{_:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
-    def unknown() -> Response:
-        """Guarded like the rest: strangers are not even told what there is not."""
+    def unknown(request: Request) -> Response:
+        """Guarded like the rest: strangers are not even told what there is not. It stands last, so that every path
+        meets it whose method no route takes."""
+        if taken := _taken(app, request):
+            names = ", ".join(taken)
+            raise HTTPException(405, f"This address takes {names}, not {request.method}.", {"Allow": names})
         raise HTTPException(404, "There is no such page.")
 
     return router
+
+
+def _taken(app: FastAPI, request: Request) -> list[str]:
+    """The methods that routes of this path take, when none takes that of the request."""
+    here = [route for route in app.routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    return sorted({method for route in here for method in getattr(route, "methods", None) or ()})
 
 
 def _errors(app: FastAPI) -> None:
