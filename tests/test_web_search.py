@@ -287,18 +287,39 @@ def test_what_costs_much_is_remembered_for_a_while(archive_home: Settings) -> No
     window.close()
 
 
+def test_what_is_counted_in_the_store_is_kept_until_it_is_written(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ingest.web.window import Window
+
+    monkeypatch.setattr("ingest.web.window.WORTH", 0.0)
+    window, made = Window(lambda: settings), iter(range(9))
+    state: list[object] = ["first"]
+    monkeypatch.setattr(type(window.store), "state", lambda _: state[0])
+    assert [window.counted("stories", 0, lambda: next(made)) for _ in range(2)] == [0, 0]
+    state[0] = "second"
+    assert [window.counted("stories", 0, lambda: next(made)) for _ in range(2)] == [1, 1]
+    state[0] = None  # it cannot tell: by time alone
+    assert [window.counted("stories", 60, lambda: next(made)) for _ in range(2)] == [2, 2]
+    assert [window.counted("others", 0, lambda: next(made)) for _ in range(2)] == [3, 4]
+    window.close()
+
+
 def test_counts_that_are_remembered_hold_until_something_is_written(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.web.chart.WORTH", 0.0)
+    monkeypatch.setattr("ingest.web.window.WORTH", 0.0)
     with windows.client(settings) as client:
         for number in (1, 2):
-            line = {"id": f"s{number}", "text": "Grain left the port.", "source": "Herald", "published": "2022-05-24"}
+            text = "Trucks with food aid reached the besieged town."
+            line = {"id": f"s{number}", "text": text, "source": "Herald", "published": "2022-05-24"}
             (path := tmp_path / f"{number}.jsonl").write_text(json.dumps(line))
             windows.filled(settings, path)
             filters = client.get("/api/v1/filters").json()
             assert [each["stories"] for each in filters["source"]] == [number]
             assert sum(each["stories"] for each in client.get("/api/v1/days").json()["bins"]) == number
+            topics = {each["topic"]: each["stories"] for each in client.get("/api/v1/topics").json()}
+            assert topics["aid"] == number
 
 
 @pytest.mark.parametrize("store", ["sqlite", "elasticsearch"])

@@ -212,6 +212,22 @@ def test_a_feed_that_was_read_shows_what_it_brought(home: Settings, site_with_fe
         assert client.get(f"/api/runs/{report.run}").json()["tagged"] == report.tagged
 
 
+def test_what_a_feed_brought_is_shown_as_soon_as_it_is_written(
+    home: Settings, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.web.window.WORTH", 0.0)  # all is remembered
+    url = server.url("/feed")
+    path = f"/api/feeds/{records.feed_id(url)}"
+    with opened(home) as pipe, windows.client(home) as client:
+        pipe.store.save_feeds([Feed(url, title="Northwire", full_text=FullText.NEVER)])
+        pipe.store.remove_feed("https://known.example/feed")
+        titles = ["Howitzers for the border", "Bridges for the army"]
+        for n in (1, 2):
+            server.on("/feed", Reply(200, rss(*titles[:n]), RSS))
+            jobs.poll(pipe, runs.start("daily"), jobs.choose(pipe, pipe.feeds(), everything=True))
+            assert sum(client.get(path).json()["days"].values()) == n
+
+
 def test_a_feed_tells_why_entries_became_no_stories(home: Settings, server: FaultServer) -> None:
     """By reason, each with the latest of them; in what may be shown of its address."""
     odd = b"<rss version='2.0'><channel><title>Odd</title><item><title>Word</title><link>https://odd.example/1</link>"

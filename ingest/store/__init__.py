@@ -284,7 +284,7 @@ class Store(Protocol):
         return
 
     def state(self) -> Hashable:
-        """What is another one after each write of stories; None where that cannot be told at once."""
+        """What is another one after each write of stories or bookings; None where that cannot be told at once."""
         return None
 
     def search(self, query: Query) -> Found: ...

@@ -19,7 +19,7 @@ from ingest.pipeline import silence
 from ingest.pipeline.silence import Quiet
 from ingest.web import rendering
 from ingest.web.asking import Asked, asked
-from ingest.web.window import WORTH, Window, window_of
+from ingest.web.window import Window, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["stories"])
@@ -105,10 +105,9 @@ def drawn(window: Window, asked: Asked) -> Chart:
 
 
 def counted(window: Window, name: str, asked: Asked, make: Callable[[], T]) -> T:
-    """What `make` counts over the stories of a search, whichever of its hits are shown; remembered where that costs
-    more than a page may: for as long as the stories stay as they are, or, where the store cannot tell, ten seconds."""
-    key = name, window.store.state(), replace(asked, page=1, order="", every=False)
-    return window.remembered(key, RECENT, make, worth=WORTH)
+    """What `make` counts over the stories of a search, whichever of its hits are shown; where that costs more than a
+    page may, it is kept until something is written, or, where the store cannot tell, ten seconds."""
+    return window.counted((name, replace(asked, page=1, order="", every=False)), RECENT, make)
 
 
 def _drawn(window: Window, asked: Asked) -> Chart:

@@ -20,7 +20,7 @@ from ingest.pipeline import finding, health, previewing, records
 from ingest.pipeline.health import Health
 from ingest.pipeline.pipe import Pipe
 from ingest.web import rendering
-from ingest.web.window import WORTH, Window, pipe_of, window_of
+from ingest.web.window import Window, pipe_of, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["feeds"])
@@ -222,16 +222,16 @@ def _told(window: Window, feed: Feed) -> Told:
 
 
 def _healths(window: Window, days: int) -> Mapping[str, Health]:
-    """All files of these days are asked after; where that takes long, half a minute old."""
+    """All files of these days are asked after; where that takes long, as they were when the store was written last, or
+    half a minute old where it cannot tell."""
     today = datetime.now(UTC).date()
-    key = "health", today, days
-    return window.remembered(key, KEPT, lambda: health.healths(window.pipe, today, days), worth=WORTH)
+    return window.counted(("health", today, days), KEPT, lambda: health.healths(window.pipe, today, days))
 
 
 def _refused(window: Window, feed: Feed) -> list[health.Refused]:
     today, shown = datetime.now(UTC).date(), addresses.shown(feed.url)
     key = "refused", today, shown
-    return window.remembered(key, KEPT, lambda: health.refused(window.pipe, shown, today, PERIOD), worth=WORTH)
+    return window.counted(key, KEPT, lambda: health.refused(window.pipe, shown, today, PERIOD))
 
 
 def _with(feed: Feed, state: FeedState | None, health_: Health) -> Told:

@@ -119,7 +119,8 @@ def _set_aside(window: Window, run: str) -> list[Quarantined]:
 
 
 def _quarantined(window: Window) -> list[Quarantined]:
-    """All of it, the latest first: a file each, so where that takes long, ten seconds old."""
+    """All of it, the latest first: a file each, so where that takes long, ten seconds old. No store tells of a change:
+    it lies in the landing zone."""
 
     def read() -> list[Quarantined]:
         return sorted(window.landing.quarantined(), key=lambda item: item.captured, reverse=True)

@@ -15,7 +15,7 @@ from ingest.pipeline.pipe import Pipe
 from ingest.tag import rulesfile, trying
 from ingest.tag.rulesfile import Rule, RulesFile
 from ingest.web import rendering
-from ingest.web.window import WORTH, Window, pipe_of, window_of
+from ingest.web.window import Window, pipe_of, window_of
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(tags=["topics"])
@@ -74,10 +74,10 @@ def rule_json(request: Request, rule: str) -> list[dict[str, Any]]:
 
 # ---------------------------------------------------------------------------------------------------------------------
 def _counted(window: Window) -> list[dict[str, Any]]:
-    """A question for each topic: where they take long, half a minute old."""
+    """A question for each topic: where they take long, as the store was written last, or half a minute old where it
+    cannot tell."""
     pipe = window.pipe
-    key = "topics", _changed(pipe.settings.topics)
-    return window.remembered(key, KEPT, lambda: _topics(pipe), worth=WORTH)
+    return window.counted(("topics", _changed(pipe.settings.topics)), KEPT, lambda: _topics(pipe))
 
 
 def _topics(pipe: Pipe) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ASKED_AGAIN = 30.0  # seconds after which the settings are read anew: somebody may have changed Airflow's connection
 REMEMBERED = 200  # values at once
+UNWRITTEN = 60.0  # seconds that they are kept while nothing is written: days pass, and captures land, without a write
 WORTH = 0.04  # seconds that a page may spend on what it could remember
 
 
@@ -90,6 +91,12 @@ class Window:
             if ended - began >= worth:
                 kept.pipe, kept.value, kept.until = pipe, value, ended + seconds
             return value
+
+    def counted(self, name: Hashable, seconds: float, make: Callable[[], T]) -> T:
+        """The same for what `make` counts in the store: until something is written there (a minute at most), or where
+        the store cannot tell, for so many seconds. What costs less than a page may spend is counted each time."""
+        state = self.store.state()
+        return self.remembered((name, state), seconds if state is None else UNWRITTEN, make, worth=WORTH)
 
     def close(self) -> None:
         """The next request opens it again."""
