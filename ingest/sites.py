@@ -75,9 +75,6 @@ class Sites:
         return None
 
 
-NONE = Sites({}, "none")
-
-
 def cleaner(rule: Site | None) -> str:
     """The version of what reads a page by this rule, or by none: a changed rule reads its site's pages anew."""
     return f"{versions.CLEANER}+{rule.version}" if rule else versions.CLEANER

@@ -111,7 +111,10 @@ def test_workers_killed_at_any_moment_lose_nothing(monkeypatch: pytest.MonkeyPat
         rng = random.Random(1)
         while not stop.wait(0.05):
             for worker in rng.sample(sorted(found := children()), min(1, len(found))):
-                os.kill(worker, signal.SIGKILL)
+                try:
+                    os.kill(worker, signal.SIGKILL)
+                except ProcessLookupError:  # it ended by itself meanwhile
+                    pass
 
     killer = threading.Thread(target=kill)
     killer.start()
