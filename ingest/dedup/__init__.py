@@ -21,6 +21,8 @@ Two stories are linked when all of this holds:
 4. They are exact copies as far as their fingerprints tell, or a close look says that they are the same story, or that
    one is another text made from the other.
 
+Stories that are mostly boilerplate are suspects of those next to them in chains as well: see syndicated.py.
+
 Each of the first three looks at the stories as they are now, in the stretches of the pair and those beside them; the
 last at nothing but the two texts and the hours between them. So the links are a function of what the store holds,
 whatever came first. A change in one stretch can make shingles boilerplate one stretch away, and change verdicts on

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.dedup.arrays import PAIRS, Hashes, Ints, at_least, repeated
-from ingest.dedup.postings import BITS, EXTRA, NUMBER, Found, numbers
-from ingest.dedup.scene import Lookup, Scene, around, keys_of
+from ingest.dedup.arrays import PAIRS, Hashes, Ints, at_least, once, repeated
+from ingest.dedup.lookup import Lookup, Sought
+from ingest.dedup.postings import BITS, EXTRA, NUMBER, numbers
+from ingest.dedup.scene import Scene, around
 from ingest.dedup.stretch import Stretch
 from ingest.dedup.verdicts import FEWEST, SUSPECT
 
@@ -29,36 +30,39 @@ class Alike:
     share: NDArray[np.float64]
 
 
-def alike(scene: Scene, n: int, texts: Ints, lookup: Lookup) -> Iterator[Alike]:
-    """What shares enough with these texts of a stretch (ascending, each once), whose shingles `lookup` knows of."""
+def alike(scene: Scene, n: int, sought: Sought, lookup: Lookup) -> Iterator[Alike]:
+    """What shares enough with these texts of a stretch, whose shingles `lookup` knows of."""
     stretch = scene.stretches[n]
-    keys, whose = keys_of(stretch, texts)
-    postings = np.sort(keys | whose.view(np.uint64))
-    keys, counts = repeated(postings & ~NUMBER)
-    at = np.searchsorted(lookup.keys, keys)
+    at = lookup.at(sought.keys)
     nearby = [there for there in around(n, 1) if len(scene.stretches.get(there, ()))]
     usable = {there: (lookup.found(there).counts > 0) & ~lookup.heavy(n) & ~lookup.heavy(there) for there in nearby}
-    most = max(((lookup.found(there).counts[at] * counts)[usable[there][at]].sum() for there in nearby), default=0)
-    if most > PAIRS and len(texts) > 1:  # all that a text shares has to be counted at once
-        for half in np.array_split(texts, 2):
-            yield from alike(scene, n, half, lookup)
-        return
+    most = max(
+        ((lookup.found(there).counts[at] * sought.counts)[usable[there][at]].sum() for there in nearby), default=0
+    )
+    if most > PAIRS:
+        texts = once(sought.texts())
+        if len(texts) > 1:  # all that a text shares has to be counted at once
+            first = sought.texts() < texts[len(texts) // 2]
+            for half in (first, ~first):
+                yield from alike(scene, n, sought.only(half), lookup)
+            return
     for there in nearby:
-        found = lookup.found(there)
-        which = np.flatnonzero(np.repeat(usable[there][at], counts))
-        where = np.repeat(at, counts)[which]
-        one, other, shared, extras = _shared(found, lookup.keys, where, numbers(postings[which]))
-        apart = (texts[one] != other) | (there != n) | stretch.several.values[texts[one]]  # or copies of it
-        yield _enough(scene, (n, there), texts[one[apart]], other[apart], shared[apart], extras[apart])
+        which = np.flatnonzero(np.repeat(usable[there][at], sought.counts))
+        where = np.repeat(at, sought.counts)[which]
+        one, other, shared, extras = _shared(lookup, there, where, sought.postings[which])
+        apart = (one != other) | (there != n) | stretch.several.values[one]  # or copies of it
+        yield _enough(scene, (n, there), one[apart], other[apart], shared[apart], extras[apart])
 
 
-def _shared(found: Found, keys: Hashes, where: Ints, whose: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-    """Each pair that shares at least `FEWEST`: (whose, other text, shingles in common, how many of them are beyond the
-    regular sample)."""
-    asking = whose.view(np.uint64) << BITS
+def _shared(lookup: Lookup, there: int, where: Ints, postings: Hashes) -> tuple[Ints, Ints, Ints, Ints]:
+    """Each pair that shares at least `FEWEST`: (text, text of the stretch there, shingles in common, how many of them
+    are beyond the regular sample)."""
+    found = lookup.found(there)
+    asking = postings << BITS
+    asking &= NUMBER << BITS
     pairs, shared = repeated(found.pairs(where, asking))
     extras = np.zeros(len(pairs), np.int64)
-    extra = np.flatnonzero(keys[where] >= EXTRA)
+    extra = np.flatnonzero(postings >= EXTRA)
     if len(extra):
         some, count = repeated(found.pairs(where[extra], asking[extra]))
         extras[np.searchsorted(pairs, some)] = count

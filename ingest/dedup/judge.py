@@ -23,7 +23,9 @@ import orjson
 from ingest.dedup.arrays import Ints, once
 from ingest.dedup.candidates import Alike, alike
 from ingest.dedup.copies import Families, Pair, beside
-from ingest.dedup.scene import Alive, Delta, Lookup, Scene, Settled, keys_of, part
+from ingest.dedup.lookup import Sought
+from ingest.dedup.scene import Alive, Delta, Scene, Settled, part
+from ingest.dedup.syndicated import chained, stirred
 from ingest.dedup.verdicts import COMMON, Verdicts
 from ingest.models import Kinship, Link, Window
 
@@ -90,20 +92,28 @@ def judge_change(
     scene.reach(moments, alive)
     deltas = scene.change(changed, now)
     settled = scene.settle(deltas)
+    chains = stirred(scene, deltas, settled)
     wholly = _looked_for(scene, deltas, settled)
+    for n, some in chains.apart.items():
+        wholly.setdefault(n, set()).update(some)
     gone = {id_ for delta in deltas.values() for id_ in delta.ids}
-    judged = _ids(scene, wholly) | gone
+    judged = _ids(scene, wholly) | _ids(scene, chains.joined) | gone
     # What has become boilerplate makes no suspects: only pairs that are linked may be linked no more.
     fewer = {n: _members(scene, n, some.less_counts, linked=True) for n, some in settled.items()}
-    asked = (judged - set(now.ids)) | _ids(scene, fewer) | gone
+    for n, stories in _parted(scene, chains.parted, links).items():
+        fewer.setdefault(n, set()).update(stories)
+    asked = (_ids(scene, wholly) - set(now.ids)) | _ids(scene, fewer) | gone
     known = {(link.a, link.b): link for link in links(asked)} if asked else {}
     ends = {end for pair in known for end in pair}
     pairs: list[Pair] = []
+    mine: dict[int, set[int]] = {}
     for n in sorted(wholly.keys() | fewer.keys()):
         alive()
-        ids, mine = scene.stretches[n].ids, wholly.get(n, set())
-        mine = mine | {story for story in fewer.get(n, ()) if ids[story] in ends}
-        pairs += _pairs(scene, n, sorted(mine), deltas.get(n, Delta()), settled.get(n))
+        ids = scene.stretches[n].ids
+        mine[n] = wholly.get(n, set()) | {story for story in fewer.get(n, ()) if ids[story] in ends}
+        pairs += _pairs(scene, n, sorted(mine[n]), deltas.get(n, Delta()), settled.get(n))
+    for n in sorted(mine.keys() | chains.joined.keys()):  # last: of a pair that is found twice the first counts
+        pairs += chained(scene, n, mine.get(n, set()), chains)
     suspects = [x for x in _suspects(scene, pairs) if x.a in judged or x.b in judged or (x.a, x.b) in known]
     found = _looked_at(suspects, known, frozenset(changed), look)
     linked = {end for pair in found for end in pair}
@@ -132,14 +142,17 @@ def _looked_for(scene: Scene, deltas: Mapping[int, Delta], settled: Mapping[int,
 
 def _members(scene: Scene, n: int, texts: Ints, *, linked: bool = False) -> set[int]:
     """The stories of a stretch that have one of these texts; without those that are known to have no links."""
-    stretch = scene.stretches[n]
-    loose = stretch.loose.values
-    several = stretch.several.values[texts]
-    stories = stretch.first.values[texts[~several]]
-    result = set(stories[~loose[stories]].tolist() if linked else stories.tolist())
-    for text in texts[several].tolist():
-        result.update(story for _, _, story in stretch.members(text) if not (linked and loose[story]))
-    return result
+    stories, _ = scene.stretches[n].carriers(texts)
+    if linked:
+        stories = stories[~scene.stretches[n].loose.values[stories]]
+    return set(stories.tolist())
+
+
+def _parted(scene: Scene, beside: Mapping[int, set[int]], links: Links) -> dict[int, set[int]]:
+    """Of these stories those that are linked to each other."""
+    names = _ids(scene, beside)
+    tied = {end for link in (links(names) if names else ()) if {link.a, link.b} <= names for end in (link.a, link.b)}
+    return {n: {x for x in stories if scene.stretches[n].ids[x] in tied} for n, stories in beside.items()}
 
 
 def _others(pairs: Iterable[Pair]) -> dict[int, set[int]]:
@@ -172,11 +185,12 @@ def _pairs(scene: Scene, n: int, stories: Sequence[int], delta: Delta, settled: 
 
 def _alike(scene: Scene, n: int, texts: Ints, delta: Delta, settled: Settled | None) -> Iterator[Alike]:
     fresh = np.isin(texts, delta.texts, assume_unique=True)
-    if settled:
-        yield from alike(scene, n, texts[fresh], settled.lookup)
+    if settled and settled.sought:
+        yield from alike(scene, n, settled.sought, settled.lookup)  # all that are fresh are asked for
     rest = texts[~fresh]
     if len(rest):
-        yield from alike(scene, n, rest, Lookup(scene, once(keys_of(scene.stretches[n], rest)[0])))
+        sought = Sought.of(scene.stretches[n], rest)
+        yield from alike(scene, n, sought, scene.lookup(sought.keys))
 
 
 def _suspects(scene: Scene, pairs: Iterable[Pair]) -> list[Suspect]:

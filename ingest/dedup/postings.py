@@ -23,6 +23,7 @@ EXTRA = np.uint64(1 << 63)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _GROWTH = 4
 _STEPS = 8
+_PIECE = 1 << 18
 
 
 def keyed(hashes: Hashes) -> Hashes:
@@ -96,6 +97,12 @@ class Postings:
         """Take out the postings of these texts (a flag for each number)."""
         kept = (run.postings[~dead[numbers(run.postings)]] for run in self._runs)
         self._runs = [_Run(some) for some in kept if len(some)]
+
+    def pieces(self) -> Iterator[Hashes]:
+        """All postings, in pieces that are in order."""
+        for run in self._runs:
+            for start in range(0, len(run.postings), _PIECE):
+                yield run.postings[start : start + _PIECE]
 
     def find(self, keys: Hashes) -> Found:
         """Look for these keys, ascending."""

@@ -13,8 +13,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from ingest.dedup.arrays import Flags, Hashes, Ints, once, repeated
-from ingest.dedup.postings import Found, Postings, keyed
+from ingest.dedup.arrays import Hashes, Ints, once, repeated
+from ingest.dedup.lookup import Lookup, Sought
+from ingest.dedup.postings import NUMBER, Found, keyed, numbers
+from ingest.dedup.signs import signs_of
 from ingest.dedup.stretch import Stretch, checks
 from ingest.dedup.verdicts import BESIDE, COMMON, NEAR_SECONDS
 from ingest.models import Window
@@ -30,12 +32,13 @@ _NOTHING = np.empty(0, np.int64)
 @dataclass(slots=True, eq=False)
 class Delta:
     """What a change does to a stretch: stories and texts that are new, keys of shingles of texts that are gone, and
-    which stories went (key of its text, instant, id)."""
+    which stories went (key of its text, instant, id), once more for each sign of those in chains."""
 
     stories: Ints = field(default_factory=lambda: _NOTHING)
     texts: Ints = field(default_factory=lambda: _NOTHING)
     dead: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
     gone: list[tuple[int, int, str]] = field(default_factory=list)
+    signs: list[tuple[int, int, str]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)  # of all that are gone
 
 
@@ -47,10 +50,12 @@ class Scene:
         self._load, self._kept = load, kept
         self.many = many
         self.stretches: dict[int, Stretch] = {}
+        self._counted: set[int] = set()  # stretches whose texts know how much of them is boilerplate
 
     def forget(self) -> None:
         """Load everything anew when it is needed: somebody else may have changed it."""
         self.stretches.clear()
+        self._counted.clear()
 
     def __len__(self) -> int:
         return sum(map(len, self.stretches.values()))
@@ -58,7 +63,8 @@ class Scene:
     # loading ---------------------------------------------------------------------------------------------------
     def reach(self, moments: Iterable[int], alive: Alive) -> None:
         """Have at hand what changes at these moments can touch."""
-        needed = {n for moment in {stretch_of(moment) for moment in moments} for n in around(moment, BESIDE)}
+        middles = {stretch_of(moment) for moment in moments}
+        needed = {n for middle in middles for n in around(middle, BESIDE)}
         self._tidy(needed)
         missing = sorted(needed - self.stretches.keys())
         for first, last in _spans(missing):
@@ -67,12 +73,30 @@ class Scene:
                 alive()
                 for n, some in _by_stretch(window):
                     self.stretches[n].add(some)
+        self._counted.difference_update(n for new in missing for n in around(new, 1))
+        for n in sorted({n for middle in middles for n in around(middle, BESIDE - 1)} - self._counted):
+            self._count(n)
+
+    def _count(self, n: int) -> None:
+        """How much of each text of a stretch is boilerplate."""
+        self._counted.add(n)
+        stretch = self.stretches[n]
+        heavy = stretch.heavy.values
+        heavy[:] = 0
+        if sum(len(self.stretches.get(k, ())) for k in around(n, 1)) <= self.many:
+            return
+        for postings in stretch.postings.pieces():
+            keys, counts = repeated(postings & ~NUMBER)
+            texts = numbers(postings[np.repeat(self.lookup(keys).heavy(n), counts)])
+            np.add.at(heavy, texts, 1)
+        stretch.sign(np.flatnonzero(stretch.first.values >= 0))
 
     def _tidy(self, needed: Collection[int]) -> None:
         crowded = len(self) > self._kept
         for n, stretch in [*self.stretches.items()]:
             if (crowded and n not in needed) or stretch.gone > max(len(stretch), _GARBAGE):
                 del self.stretches[n]
+                self._counted.difference_update(around(n, 1))
 
     # changing --------------------------------------------------------------------------------------------------
     def change(self, changed: Collection[str], now: Window) -> dict[int, Delta]:
@@ -93,62 +117,59 @@ class Scene:
     def settle(self, deltas: Mapping[int, Delta]) -> dict[int, Settled]:
         """Count boilerplate anew for what changed; what that means for the stories of each stretch."""
         near = {n for changed in deltas for n in around(changed, 1)}
-        return {n: self._settled(n, deltas) for n in sorted(near) if len(self.stretches.get(n, ()))}
+        sought = {n: Sought.of(self.stretches[n], delta.texts) for n, delta in deltas.items()}
+        lookups: dict[tuple[int, ...], Lookup] = {}
+        result = {}
+        for n in sorted(near):
+            if len(self.stretches.get(n, ())):
+                those = tuple(k for k in around(n, 1) if k in deltas)
+                if those not in lookups:
+                    dead = once(joined(deltas[k].dead for k in those))
+                    lookups[those] = self.lookup(*(sought[k].keys for k in those), *([dead] if len(dead) else []))
+                result[n] = self._settled(n, {k: (sought[k], deltas[k]) for k in those}, lookups[those])
+        return result
 
-    def _settled(self, n: int, deltas: Mapping[int, Delta]) -> Settled:
-        nearby = [(self.stretches[k], deltas[k]) for k in around(n, 1) if k in deltas]
-        plus = joined(keys_of(stretch, delta.texts)[0] for stretch, delta in nearby)
-        minus = joined(delta.dead for _, delta in nearby)
-        lookup = Lookup(self, once(np.concatenate((plus, minus))))
+    def lookup(self, *keys: Hashes) -> Lookup:
+        """Where these keys stand: some arrays, each ascending and each key once."""
+        return Lookup(self.stretches, self.many, keys)
+
+    def _settled(self, n: int, nearby: Mapping[int, tuple[Sought, Delta]], lookup: Lookup) -> Settled:
         after = lookup.counts(n)
         before = after.copy()
-        for keys, sign in ((plus, -1), (minus, 1)):
-            some, count = repeated(keys)
-            before[np.searchsorted(lookup.keys, some)] += sign * count
+        for sought, delta in nearby.values():
+            before[lookup.at(sought.keys)] -= sought.counts
+            keys, counts = repeated(np.sort(delta.dead))
+            before[lookup.at(keys)] += counts
         more = np.flatnonzero((before <= self.many) & (after > self.many))
         less = np.flatnonzero((before > self.many) & (after <= self.many))
         stretch, found = self.stretches[n], lookup.found(n)
-        return Settled(_carriers(stretch, found, more), _carriers(stretch, found, less), lookup)
-
-
-class Lookup:
-    """Where some shingles stand, stretch by stretch; each stretch is asked once."""
-
-    def __init__(self, scene: Scene, keys: Hashes) -> None:
-        """`keys` ascending, each once."""
-        self._scene, self.keys = scene, keys
-        self._found: dict[int, Found] = {}
-
-    def found(self, n: int) -> Found:
-        if n not in self._found:
-            stretch = self._scene.stretches.get(n)
-            self._found[n] = (stretch.postings if stretch else Postings()).find(self.keys)
-        return self._found[n]
-
-    def counts(self, n: int) -> Ints:
-        """How many texts of a stretch and of those beside it carry each."""
-        return sum((self.found(k).counts for k in around(n, 1)), np.zeros(len(self.keys), np.int64))
-
-    def heavy(self, n: int) -> Flags:
-        """Which are boilerplate to the stories of a stretch."""
-        result: Flags = self.counts(n) > self._scene.many
-        return result
+        fewer, by = _carriers(found, more)
+        others, back = _carriers(found, less)
+        mine, fresh = (nearby[n][0], nearby[n][1].texts) if n in nearby else (None, _NOTHING)
+        old = once(np.concatenate((fewer, others)))
+        old = old[~np.isin(old, fresh, assume_unique=True)]
+        was = stretch.crowded(old)
+        stretch.heavy.values[fewer] += by.astype(np.int32)
+        stretch.heavy.values[others] -= back.astype(np.int32)
+        if mine:
+            heavy = np.repeat((after > self.many)[lookup.at(mine.keys)], mine.counts)
+            stretch.heavy.values[fresh] = np.bincount(mine.texts()[heavy] - fresh[:1], minlength=len(fresh))
+        now = stretch.crowded(old)
+        stretch.sign(np.concatenate((old[now & ~was], fresh)))
+        return Settled(fewer, others, lookup, mine, old[now & ~was], old[was & ~now])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Settled:
     """Of a stretch the texts of which a shingle has become boilerplate, those of which one is none any more, and where
-    the shingles of the new ones are."""
+    the shingles of the new ones are. Of the old ones which are now mostly boilerplate and which no more."""
 
     less_counts: Ints
     more_counts: Ints
     lookup: Lookup
-
-
-def keys_of(stretch: Stretch, texts: Ints) -> tuple[Hashes, Ints]:
-    """The keys of the shingles of some texts, and whose each is, as an index into `texts`."""
-    hashes, whose = stretch.samples(texts)
-    return keyed(hashes), whose
+    sought: Sought | None  # the new ones
+    crowded: Ints
+    cleared: Ints
 
 
 def joined(parts: Iterable[Hashes]) -> Hashes:
@@ -156,12 +177,9 @@ def joined(parts: Iterable[Hashes]) -> Hashes:
     return np.sort(np.concatenate([np.empty(0, np.uint64), *parts]))
 
 
-def _carriers(stretch: Stretch, found: Found, which: Ints) -> Ints:
-    """The texts of a stretch that carry one of these keys (by their indices), each once."""
-    flags = np.zeros(len(stretch.keys), np.bool_)
-    for texts, _ in found.carriers(which):
-        flags[texts] = True
-    return np.flatnonzero(flags)
+def _carriers(found: Found, which: Ints) -> tuple[Ints, Ints]:
+    """The texts of a stretch that carry one of these keys (by their indices), each once, and how many of them."""
+    return repeated(np.sort(np.concatenate([_NOTHING, *(texts for texts, _ in found.carriers(which))])))
 
 
 def stretch_of(moment: int) -> int:
@@ -180,8 +198,12 @@ def _removed(stretch: Stretch, stories: Sequence[int]) -> Delta:
         for text, story, id_ in zip(texts, stories, ids, strict=True)
         if text >= 0
     ]
+    of = np.array([text for text in texts if text >= 0], np.int64)
+    chained = np.flatnonzero(stretch.crowded(of))
+    signs, whose = signs_of(*stretch.samples(of[chained]))
+    signed = [(sign, *told[k][1:]) for sign, k in zip(signs.tolist(), chained[whose].tolist(), strict=True)]
     dead = stretch.remove(stories)
-    return Delta(dead=keys_of(stretch, dead)[0], gone=told, ids=ids)
+    return Delta(dead=keyed(stretch.samples(dead)[0]), gone=told, signs=signed, ids=ids)
 
 
 def _spans(ascending: Sequence[int]) -> Iterable[tuple[int, int]]:

@@ -13,10 +13,12 @@ from zlib import crc32
 
 import numpy as np
 
-from ingest.dedup.arrays import Column, Hashes, Ints, once, ranges
+from ingest.dedup.arrays import Column, Flags, Hashes, Ints, at_least, once, ranges
 from ingest.dedup.fingerprint import BOUND, LEAST
 from ingest.dedup.postings import NUMBER, Postings, keyed
 from ingest.dedup.samples import Samples
+from ingest.dedup.signs import signs_of
+from ingest.dedup.verdicts import CROWDED
 from ingest.models import Window
 
 Member = tuple[int, str, int]  # instant, id, number of the story
@@ -36,6 +38,7 @@ class Stretch:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.instants = Column(np.int64)
+        self.checks = Column(np.uint32)  # `check` of their ids
         self.texts = Column(np.int32)  # of each story; -1: its sample is empty
         self._there = Column(np.bool_)
         self.loose = Column(np.bool_)  # not linked to others: False where nobody asked
@@ -45,6 +48,8 @@ class Stretch:
         self.sizes = Column(np.int32)  # of its sample
         self.regular = Column(np.int32)  # of it, below `BOUND`
         self.short = Column(np.bool_)  # more than the regular sample is kept
+        self.heavy = Column(np.int32)  # shingles of its sample that are boilerplate (kept by the scene)
+        self._signed = Column(np.bool_)  # its signs are in the index
         self.first = Column(np.int32)  # a story that has it; -1: none any more
         self.several = Column(np.bool_)  # more than one has it
         self._members: dict[int, list[Member]] = {}  # of these
@@ -53,6 +58,7 @@ class Stretch:
 
         self._names = Postings()  # which stories' ids have a checksum
         self.postings = Postings()
+        self.signs = Postings()  # of texts that are or were mostly boilerplate
         self._copies = Postings()
         self.gone = 0
 
@@ -75,7 +81,9 @@ class Stretch:
         self.ids += stories.ids
         self.instants.add(stories.instants)
         self.texts.add(of)
-        self._names.add(checks(stories.ids) | numbers.view(np.uint64))
+        told = checks(stories.ids)
+        self.checks.add((told >> np.uint64(39)).astype(np.uint32))
+        self._names.add(told | numbers.view(np.uint64))
         self._there.add(np.ones(len(stories), np.bool_))
         self.loose.add(np.full(len(stories), loose))
         self._join(numbers[some], of[some].astype(np.int64))
@@ -94,6 +102,8 @@ class Stretch:
         self.sizes.add(sizes.astype(np.int32))
         self.regular.add(regular.astype(np.int32))
         self.short.add((sizes < LEAST) | (sizes > regular))
+        self.heavy.add(np.zeros(len(which), np.int32))
+        self._signed.add(np.zeros(len(which), np.bool_))
         self.first.add(np.full(len(which), -1, np.int32))
         self.several.add(np.zeros(len(which), np.bool_))
         self.postings.add(keyed(hashes) | numbers[whose].view(np.uint64))
@@ -133,12 +143,21 @@ class Stretch:
             flags = np.zeros(len(self.keys), np.bool_)
             flags[dead] = True
             self.postings.drop(flags)
+            self.signs.drop(flags)
         return np.array(sorted(dead), np.int64)
 
     def note(self, stories: Iterable[int], linked: Collection[str]) -> None:
         """That these are linked to others, if they are among the `linked`, or to none."""
         which = [*stories]
         self.loose.values[which] = [self.ids[story] not in linked for story in which]
+
+    def sign(self, texts: Ints) -> None:
+        """Put the signs of those of these that are mostly boilerplate into their index."""
+        fresh = texts[self.crowded(texts) & ~self._signed.values[texts]]
+        if len(fresh):
+            signs, whose = signs_of(*self.samples(fresh))
+            self.signs.add(signs | fresh[whose].view(np.uint64))
+            self._signed.values[fresh] = True
 
     # asking ----------------------------------------------------------------------------------------------------
     def find(self, ids: Collection[str], checks: Hashes) -> list[int]:
@@ -155,12 +174,26 @@ class Stretch:
             result[whose[same]] = texts[same]
         return result
 
+    def crowded(self, texts: Ints) -> Flags:
+        """Which of these are mostly boilerplate."""
+        heavy, sizes = (column.values[texts].astype(np.int64) for column in (self.heavy, self.sizes))
+        return at_least(heavy, sizes, CROWDED)
+
     def members(self, text: int) -> list[Member]:
         """The stories that have a text, in order of instant and id."""
         if text in self._members:
             return self._members[text]
         first = int(self.first.values[text])
         return [self._member(first)] if first >= 0 else []
+
+    def carriers(self, texts: Ints) -> tuple[Ints, Ints]:
+        """The stories that have one of these texts, and whose each is, as an index into `texts`."""
+        several = self.several.values[texts]
+        many = np.flatnonzero(several)
+        found = [self.members(text) for text in texts[many].tolist()]
+        more = np.array([story for some in found for _, _, story in some], np.int64)
+        stories = np.concatenate((self.first.values[texts[~several]].astype(np.int64), more))
+        return stories, np.concatenate((np.flatnonzero(~several), np.repeat(many, [len(some) for some in found])))
 
     def _member(self, story: int) -> Member:
         return int(self.instants.values[story]), self.ids[story], story
@@ -180,6 +213,11 @@ class Stretch:
 def checks(ids: Collection[str]) -> Hashes:
     """A checksum of each id, as the key of a posting."""
     return np.fromiter(map(crc32, map(str.encode, ids)), np.uint64, len(ids)) << np.uint64(31)
+
+
+def check(id_: str) -> int:
+    """The first 24 bits of the checksum of an id."""
+    return crc32(id_.encode()) >> 8
 
 
 def _keys(window: Window) -> Hashes:

@@ -17,6 +17,10 @@ FEWEST = 2  # shingles in common
 # A shingle that more distinct stories have is boilerplate. With 20 there are half as many suspects to look at, and
 # families of more than twenty copies that all differ would be lost.
 COMMON = 50
+# Of a sample: with so much boilerplate a text stands in chains (syndicated.py). With half of it every second story of
+# 100,000 of a hundred words would, whose turns of phrase are boilerplate; with three quarters one in a hundred.
+CROWDED = (3, 4)
+HALF = (1, 2)  # of the smaller one's sample, boilerplate included, between neighbours in a chain
 
 
 @dataclass(frozen=True, slots=True)
