@@ -77,8 +77,10 @@ class Settings:
 
     @property
     def user_agent(self) -> str:
-        """Who asks: the program, where to read about it, whom to write to."""
-        about = f"+{PROJECT_URL}; {self.contact}" if self.contact else f"+{PROJECT_URL}"
+        """Who asks: the program, where to read about it, whom to write to; in any script, as a header is written: one
+        character for each byte."""
+        contact = self.contact.encode("utf-8", "replace").decode("latin-1")
+        about = f"+{PROJECT_URL}; {contact}" if contact else f"+{PROJECT_URL}"
         return f"sitrep/{__version__} ({about})"
 
 

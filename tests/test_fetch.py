@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import brotli
 import pytest
@@ -88,6 +89,22 @@ def test_it_says_who_asks(server: FaultServer) -> None:
         assert seen.headers["user-agent"].startswith("sitrep/")
         assert "desk@news.example" in seen.headers["user-agent"]
         assert seen.headers["accept-encoding"] == "gzip, deflate, br, zstd"
+
+
+def test_whom_to_write_to_may_be_of_any_script(server: FaultServer) -> None:
+    server.on("/feed", Reply(200, TEXT))
+    with Fetcher(settings(SITREP_CONTACT="Олена <olena@news.example>")) as fetcher:
+        assert body(fetcher.get(feed(server.url("/feed")))) == TEXT
+    assert "Олена <olena@news.example>" in server.requests[0].headers["user-agent"].encode("latin-1").decode()
+
+
+def test_what_comes_before_an_answer_is_passed_over(server: FaultServer, fetcher: Fetcher) -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(TEXT) + TEXT
+    server.on("/feed", Raw(b"HTTP/1.1 102 Processing\r\n\r\n", early, whole))
+    server.on("/endless", Endless(b"", early))
+    assert body(fetcher.get(feed(server.url("/feed")))) == TEXT
+    assert fetcher.get(feed(server.url("/endless"))).reason == "too-large"
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "gzip, br, zstd, deflate", "x-gzip"])
@@ -206,6 +223,14 @@ def test_redirects_that_are_refused(server: FaultServer, fetcher: Fetcher, locat
     assert fetched.responses[-1].status == 302
 
 
+@pytest.mark.parametrize(("written", "asked"), [("/стаття", "/стаття"), ("/caf\udce9", "/café")])
+def test_a_redirect_may_be_written_unescaped(server: FaultServer, fetcher: Fetcher, written: str, asked: str) -> None:
+    location = written.encode("utf-8", "surrogateescape")
+    server.on("/a", Raw(b"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"))
+    server.on(quote(asked), Reply(200, TEXT))
+    assert body(fetcher.get(feed(server.url("/a")))) == TEXT
+
+
 def test_a_redirect_without_a_target_and_a_circle_of_two(server: FaultServer, fetcher: Fetcher) -> None:
     server.on("/none", Reply(301))
     server.on("/a", redirect("/b"))
@@ -303,6 +328,22 @@ def test_a_story_about_challenges_is_one(server: FaultServer, fetcher: Fetcher) 
     story = b"<html><title>Why every site now asks: just a moment</title><p>Captcha, Access denied, robots.</p></html>"
     server.on("/story", Reply(200, story, {"Content-Type": "text/html"}))
     assert body(fetcher.get(page(server.url("/story")))) == story
+
+
+@pytest.mark.parametrize("title", ["Access denied to aid convoy", "Security check fails at the airport", "Captcha?"])
+def test_a_feed_is_one_whatever_its_stories_are_called(server: FaultServer, fetcher: Fetcher, title: str) -> None:
+    story = f"<html><head><title>{title}, envoys say</title></head><p>They were turned back.</p></html>".encode()
+    told = f"<?xml version='1.0'?><rss><channel><item><title>{title}</title></item></channel></rss>".encode()
+    server.on("/story", Reply(200, story, {"Content-Type": "text/html"}))
+    server.on("/feed", Reply(200, told, {"Content-Type": "text/html"}))
+    assert body(fetcher.get(page(server.url("/story")))) == story
+    assert body(fetcher.get(feed(server.url("/feed")))) == told
+
+
+@pytest.mark.parametrize("title", ["Access Denied", "Just a moment...", "Captcha required", "Security check | Anguard"])
+def test_the_title_of_a_guard_is_all_that_it_says(server: FaultServer, fetcher: Fetcher, title: str) -> None:
+    server.on("/story", Reply(200, f"<html><title>{title}</title>".encode(), {"Content-Type": "text/html"}))
+    assert fetcher.get(page(server.url("/story"))).reason == "blocked"
 
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

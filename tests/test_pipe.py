@@ -296,6 +296,19 @@ def test_a_redirected_page_is_one_story_under_both_addresses(pipe: Pipe, server:
     assert story["url"] == server.url("/news/bridge")
 
 
+def test_what_a_proxy_changed_on_the_way_is_read_all_the_same(pipe: Pipe, server: FaultServer) -> None:
+    link = server.url("/news/bridge")
+    server.on("/feed", Reply(203, rss(item(link, "Pontoons at the river", "Engineers moved …")), RSS))
+    server.on("/news/bridge", Reply(203, page("Pontoons at the river", *BRIDGE), HTML))
+    assert outcomes(poll(pipe, Feed(server.url("/feed")))) == {"indexed": 1}
+    assert stories(pipe)[0]["text_from"] == "page"
+
+
+def test_a_feed_whose_headline_sounds_like_a_guard_is_read(pipe: Pipe, server: FaultServer) -> None:
+    server.on("/feed", Reply(200, rss(item(server.url("/a"), "Access denied", BRIDGE[0]))))
+    assert outcomes(poll(pipe, Feed(server.url("/feed"), full_text=FullText.NEVER))) == {"indexed": 1}
+
+
 @pytest.mark.parametrize(
     ("reply", "status", "reason"),
     [

@@ -369,7 +369,7 @@ class Fetcher:
 
     def _follow(self, job: _Job, answer: Capture) -> None:
         """Take a redirect, or refuse it."""
-        location = answer.header("location")
+        location = _location(answer)
         target = wire.target(location, job.target.url) if location else None
         job.permanent = job.permanent and answer.status in _PERMANENT
         if target is None:
@@ -474,6 +474,15 @@ def _credentials(url: str) -> str:
         return ""
     pair = f"{unquote(user or '')}:{unquote(password or '')}"
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+
+
+def _location(answer: Capture) -> str | None:
+    """Where a redirect leads. A header is read a character for each byte; what is unescaped there is mostly UTF-8."""
+    value = answer.header("location")
+    try:
+        return value and value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def _fits_a_header(value: str) -> bool:

@@ -115,10 +115,14 @@ def _seconds(value: str, now: datetime) -> float:
 _HEAD = 16 * 1024  # bytes: where titles and scripts of challenge pages stand
 _SMALL = 100 * 1024  # bytes: interstitials are small; a whole article that loads such a script is an article
 _TITLES = re.compile(
-    rb"<title[^>]*>\s*(?:just a moment|attention required!? *\||access denied|access to this page has been denied"
-    rb"|pardon our interruption|are you (?:a )?(?:human|robot)|robot check|(?:re)?captcha|ddos-guard|bot verification"
-    rb"|security check|verify(?:ing)? (?:that )?you are (?:a )?human|human verification|you have been blocked"
-    rb"|checking your browser|please verify you are)",
+    rb"<title[^>]*>\s*(?:attention required!? *\||access to this page has been denied"
+    rb"|pardon our interruption|are you (?:a )?(?:human|robot)|ddos-guard"
+    rb"|verify(?:ing)? (?:that )?you are (?:a )?human|you have been blocked"
+    rb"|checking your browser|please verify you are"
+    # Words of headlines too ("Access denied to convoy"): they are a guard's where the title ends behind them, or a
+    # site's name follows.
+    rb"|(?:just a moment|access denied|(?:robot|security) check|(?:re)?captcha|(?:bot|human) verification)"
+    rb"(?: (?:required|needed|page))?(?:[.!?]|\xe2\x80\xa6)*\s*(?:[<|&-]|\xe2\x80[\x93\x94]))",
     re.IGNORECASE,
 )
 # Scripts that stand only on interstitials of their vendors (DataDome, Imperva, HUMAN, SiteGround, Cloudflare, AWS).
@@ -127,9 +131,15 @@ _SCRIPTS = re.compile(
     rb"|window\._cf_chl_opt|AwsWafIntegration\.|challenge-platform/h/[a-z]/orchestrate/",
 )
 
+_FIRST = re.compile(rb"<([a-z][\w:.-]*)", re.IGNORECASE)  # the first element
+_FEEDS = frozenset({b"rss", b"feed", b"rdf:rdf", b"channel"})
+
 
 def is_challenge(answer: Capture) -> bool:
     """Whether this is the page of a guard in front of the site instead of an answer of the site."""
+    root = _FIRST.search(answer.body[:_HEAD])
+    if root is not None and root[1].lower() in _FEEDS:
+        return False  # whatever its stories are called
     if (answer.header("cf-mitigated") or "").lower() == "challenge" or answer.header("x-amzn-waf-action"):
         return True
     if len(answer.body) > _SMALL or "html" not in (answer.header("content-type") or "html").lower():

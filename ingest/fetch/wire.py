@@ -198,13 +198,19 @@ class Connection:
         raw.deadline, raw.allowance, raw.begun = deadline, HEAD, False
         self._sock.settimeout(deadline.left())
         self._sock.sendall(data)
-        response = http.client.HTTPResponse(cast(socket.socket, self), method="GET")
         reader.in_head = True
         try:
-            response.begin()
+            response = self._head()
+            while 101 < response.status < 200:  # "Early Hints" and the like: the answer itself follows (RFC 9110, 15.2)
+                response = self._head()
         finally:
             reader.in_head = False
         self.used = True
+        return response
+
+    def _head(self) -> http.client.HTTPResponse:
+        response = http.client.HTTPResponse(cast(socket.socket, self), method="GET")
+        response.begin()
         return response
 
     def allow(self, count: int, deadline: Deadline) -> None:
