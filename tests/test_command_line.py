@@ -358,6 +358,29 @@ def test_a_folder_of_pages_names_what_it_skips(read: Read) -> None:
     assert "notes.docx" in read.home("report").out
 
 
+def test_names_of_files_that_are_no_text_cost_nothing(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"old \xe9")
+    folder.mkdir()
+    (folder / os.fsdecode(b"caf\xe9.html")).write_text(PAGE)
+    (folder / os.fsdecode(b"broken \xff.html")).write_bytes(bytes(3))
+    (folder / os.fsdecode(b"notes \xff.docx")).write_bytes(b"PK")
+    outcomes = home("backfill", str(folder), "--json").json()["outcomes"]
+    assert (outcomes["indexed"], outcomes["rejected"]) == (1, 1)
+    assert home("report", "--json").json()["notes"] == [
+        f"{tmp_path}/old \ufffd/notes \ufffd.docx: skipped, no page and no archive"
+    ]
+    home("digest")  # where the archive lies is known
+    assert "indexed" not in home("backfill", str(folder)).out
+
+
+def test_dates_the_wrong_way_round_and_offsets_beyond_all_numbers(read: Read) -> None:
+    turned = ("--since", "2022-06-01", "--until", "2022-05-01")
+    for command in (("search", "shells"), ("export",)):
+        assert read.home(*command, *turned).err == "no story was found; --since is not before --until\n"
+    assert "is not in the range" in read.home("search", "shells", "--offset", str(10**30), code=2).err
+    assert read.home("search", "shells", "--offset", str(10**9)).out == ""
+
+
 def test_a_second_backfill_is_all_unchanged_and_changes_nothing(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "archive")
     home = Home(tmp_path / "home")

@@ -242,7 +242,7 @@ def test_what_kills_a_worker_is_quarantined_and_can_be_retried(tmp_path: Path, m
         )
         for n, fault in enumerate(faults)
     ]
-    file = tmp_path / "bad.jsonl"
+    file = tmp_path / os.fsdecode(b"bad \xe9.jsonl")  # a name that is no UTF-8
     file.write_text("\n".join([*lines(20)[:20], *bad, *lines(40, 2)[:40]]))
     pipe = Pipe(Settings(tmp_path, str(tmp_path / "landing"), workers=2))
     run = runs.start("archive")
@@ -253,11 +253,11 @@ def test_what_kills_a_worker_is_quarantined_and_can_be_retried(tmp_path: Path, m
     assert report.reasons == {"killed": 2, "timeout": 1, "crash": 1}
     assert len(named) == 4
     listed = [json.loads(line) for line in sitrep(tmp_path, "quarantine", "list", "--json").stdout.splitlines()]
-    assert sorted(item["where"] for item in listed) == [f"{file} line {n}" for n in (21, 22, 23, 24)]
+    shown = tmp_path / "bad \ufffd.jsonl"
+    assert sorted(item["where"] for item in listed) == [f"{shown} line {n}" for n in (21, 22, 23, 24)]
     assert sorted(item["url"] for item in listed) == [f"https://bad.example/{n}" for n in range(4)]
     assert {(item["source"], item["run"]) for item in listed} == {("bad.example", run.id)}
-    shown = sitrep(tmp_path, "quarantine", "show", listed[0]["id"], "--bytes").stdout
-    assert shown in bad
+    assert sitrep(tmp_path, "quarantine", "show", listed[0]["id"], "--bytes").stdout in bad
     sitrep(tmp_path, "quarantine", "drop", listed[0]["id"])
     again = json.loads(sitrep(tmp_path, "quarantine", "retry", "--all", "--json").stdout)
     assert (again["entries"], again["outcomes"]["quarantined"]) == (3, 0)

@@ -40,9 +40,12 @@ def check_topics(pipe: Pipe, asked: Sequence[str]) -> None:
 
 
 def hint(store: Store, query: Query) -> str:
-    """What to try where nothing was found: the names that there are, where one was asked for that no story has."""
+    """What to try where nothing was found: the dates, where they are the wrong way round, or the names that there are,
+    where one was asked for that no story has."""
     from ingest.store import Query as Everything
 
+    if query.since and query.until and query.since >= query.until:
+        return "; --since is not before --until"
     for by, asked in (("topic", query.topics), ("source", query.sources), ("language", query.languages)):
         known = [name for name in store.count(Everything(), by) if name] if asked else []
         if asked and not set(asked) & set(known):

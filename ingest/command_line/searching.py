@@ -44,7 +44,7 @@ class _Search(click.Command):
 @click.option(
     "--limit", type=click.IntRange(1, 1000), metavar="N", default=10, show_default=True, help="At most so many."
 )
-@click.option("--offset", type=click.IntRange(0), metavar="N", default=0, help="Leave out so many of the best.")
+@click.option("--offset", type=click.IntRange(0, 10**9), metavar="N", default=0, help="Leave out so many of the best.")
 @click.option("--leads", is_flag=True, help="One story of each cluster: its lead.")
 @as_json
 def search(words: tuple[str, ...], limit: int, offset: int, leads: bool, as_json: bool, **chosen: Any) -> None:

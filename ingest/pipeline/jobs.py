@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -180,8 +181,8 @@ def _content(source: archive.Source, progress: Progress) -> str:
     total = hashlib.sha256()
     done = 0
     for path in archive.files(source):
-        total.update(Path(path).name.encode() + b"\0" if source.kind == "folder" else b"")
-        with Path(path).open("rb") as file:
+        total.update(os.fsencode(path.name) + b"\0" if source.kind == "folder" else b"")
+        with path.open("rb") as file:
             while block := file.read(1 << 20):
                 total.update(block)
                 done += len(block)

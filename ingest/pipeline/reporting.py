@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest import addresses, dates
+from ingest import addresses, dates, words
 from ingest.errors import Missing, Unbalanced
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline import mirroring
@@ -17,6 +17,7 @@ from ingest.pipeline.runs import Run, beside, is_live, stories_of
 from ingest.store import Booking
 
 KEPT = (Outcome.REJECTED, Outcome.QUARANTINED)  # what digest booked; publishing again does not change it
+LONGEST = 5000  # code points of a note
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -68,7 +69,7 @@ def report(
         outcomes={outcome: total[outcome] for outcome in Outcome},
         reasons=reasons,
         feeds=(*feeds, *skipped),
-        notes=tuple(notes),
+        notes=tuple(words.sane(note, LONGEST) for note in notes),  # a file's name may be no text
         dropped=dropped,
         topics=topics,
         tagged=tagged,
