@@ -71,47 +71,6 @@ class Block:
     why: str = "outside"
 
 
-class _Walk:
-    """The state of a walk: the open element, the words since the last border of a block."""
-
-    def __init__(self, marks: Mapping[int, str]) -> None:
-        self.marks = marks
-        self.elements = [Element("body", -1)]
-        self.blocks: list[Block] = []
-        self.here = 0
-        self.links = 0  # that are open
-        self.linked = 0  # characters in links
-        self.words: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.words.append(text)
-        if self.links and not text.isspace():
-            self.linked += len(" ".join(text.split()))
-
-    def end(self) -> None:
-        """The end of a block; two line breaks in it divide paragraphs."""
-        if not self.words:
-            return
-        raw, linked = "".join(self.words), self.linked
-        self.words.clear()
-        self.linked = 0
-        if not raw or raw.isspace():
-            return
-        tag = self.elements[self.here].tag
-        parts = _LINES.split(raw) if "\v" in raw else [raw]
-        for part in parts:
-            if text := " ".join(part.split()):
-                share = linked if len(parts) == 1 else linked * len(part) // len(raw)
-                self.blocks.append(Block(tag, text, min(share, len(text)), self.here))
-
-    def enter(self, tag: str, names: str, stated: str, body: bool, mark: str = "") -> None:
-        self.end()
-        above = self.elements[self.here].ruled
-        ruled = DROP if DROP in (mark, above) else mark or above
-        self.elements.append(Element(tag, self.here, names, stated, "", body, ruled))
-        self.here = len(self.elements) - 1
-
-
 @dataclass(frozen=True, slots=True)
 class Outline:
     """A page's elements (the body is number 0) and blocks, both in their order. `ruled`: its site has a rule."""
@@ -139,64 +98,119 @@ def of(page: Page, rule: Site | None = None) -> Outline:
     return Outline(*read(body, marks), bool(marks))
 
 
-_LINES = re.compile(r"\v\s*\v[\s\v]*")
 _NO_MARKS: Mapping[int, str] = {}
+# What is done with a node. The last two are elements that blocks end with; a rule of a site can make a link one.
+_TEXT, _BREAK, _SKIP, _INSIDE, _SPAN, _LINK, _BLOCK_OF_LINK, _BLOCK = range(8)
+_KINDS = {
+    **dict.fromkeys(_SKIPPED, _SKIP),
+    **dict.fromkeys(_INLINE, _INSIDE),
+    "-text": _TEXT,
+    "br": _BREAK,
+    "span": _SPAN,
+    "a": _LINK,
+}
 
 
 def read(body: LexborNode, marks: Mapping[int, str] = _NO_MARKS) -> tuple[list[Element], list[Block]]:
-    """The elements (the body is number 0) and the blocks of a page, both in their order. `marks` are what the rule of
-    a site says of elements, by their `mem_id`."""
-    walk = _Walk(marks)
-    walk.elements[0].ruled = marks.get(body.mem_id, "")
-    path: list[tuple[LexborNode, str, int]] = []  # the open nodes, their tags, the element around each
+    """The elements with words in them (the body is number 0) and the blocks of a page, both in their order. `marks`
+    are what the rule of a site says of elements, by their `mem_id`."""
+    walk = _Walk(body, marks)
+    words, opened, made, kinds = walk.words, walk.opened, walk.made, _KINDS.get
+    path: list[tuple[LexborNode, int]] = []  # the open nodes and their kinds
     node = body.first_child
+    # A third of the nodes is white space, a tenth are blocks. Each call for every node would cost as much as all of
+    # this, so it stands in one loop.
     while True:
         if node is None:
             if not path:
                 break
-            node, tag, above = path.pop()
-            if tag == "a":
+            node, kind = path.pop()
+            if kind >= _BLOCK_OF_LINK:
+                if words:
+                    walk.end()
+                opened.pop()
+                if len(made) > len(opened) + 1:
+                    made.pop()
+            if kind in _LINKS:
                 walk.links -= 1
-            if walk.here != above:
-                walk.end()
-                walk.here = above
             node = node.next
             continue
         tag = node.tag or ""
-        if tag == "-text":
+        kind = kinds(tag, _BLOCK)
+        if kind is _TEXT:
             text = node.text_content or ""
-            if text != "\n" or walk.words:
-                walk.say(text)
-        elif tag == "br":
-            walk.words.append("\v")
-        elif tag not in _SKIPPED and len(walk.elements) < _MOST_ELEMENTS:
-            entered = _enter(walk, node, tag)
-            if entered is not None:
-                path.append((node, tag, entered[1]))
-                node = entered[0]
+            if words or not text.isspace():
+                words.append(text)
+                if walk.links:
+                    walk.linked += len(" ".join(text.split()))
+        elif kind is _BREAK:
+            words.append("\v")
+        elif kind is not _SKIP and len(walk.elements) < _MOST_ELEMENTS:
+            if marks and node.mem_id in marks:
+                kind = _BLOCK_OF_LINK if kind is _LINK else _BLOCK
+            elif kind is _BLOCK and "-" in tag and opened and opened[-1].tag in _PARAGRAPHS:
+                kind = _INSIDE  # an element of the site's own
+            if words and kind >= _BLOCK_OF_LINK:
+                walk.end()
+            child = node.first_child
+            if child is not None and (kind is not _SPAN or not _named(node, tag)[1]):
+                path.append((node, kind))
+                if kind >= _BLOCK_OF_LINK:
+                    opened.append(node)
+                if kind in _LINKS:
+                    walk.links += 1
+                node = child
                 continue
         node = node.next
     walk.end()
     return walk.elements, walk.blocks
 
 
-def _enter(walk: _Walk, node: LexborNode, tag: str) -> tuple[LexborNode, int] | None:
-    """Go into an element: its first child, and the element around; None: there is nothing to go into."""
-    child = node.first_child
-    above = walk.here
-    mark = walk.marks.get(node.mem_id, "") if walk.marks else ""
-    inline = tag in _INLINE or ("-" in tag and walk.elements[above].tag in _PARAGRAPHS)  # an element of the site's own
-    if inline and not mark:
-        if child is None or (tag == "span" and _named(node, tag)[1]):
-            return None
-        walk.links += tag == "a"
-        return child, above
-    if child is None:
-        walk.end()
-        return None
-    walk.enter(tag, *_named(node, tag), mark)
-    walk.links += tag == "a"
-    return child, above
+_LINKS = (_LINK, _BLOCK_OF_LINK)
+_LINES = re.compile(r"\v\s*\v[\s\v]*")
+
+
+class _Walk:
+    """The state of a walk: the open elements that blocks end with, the words since the last border of a block.
+
+    An element is judged, and made, when the first block in it ends: a quarter of them never hold one.
+    """
+
+    __slots__ = ("blocks", "elements", "linked", "links", "made", "marks", "opened", "words")
+
+    def __init__(self, body: LexborNode, marks: Mapping[int, str]) -> None:
+        self.marks = marks
+        self.elements = [Element("body", -1, ruled=marks.get(body.mem_id, ""))]
+        self.blocks: list[Block] = []
+        self.opened: list[LexborNode] = []
+        self.made = [0]  # the indices of the body and of the first of the opened, those that are made
+        self.links = 0  # that are open
+        self.linked = 0  # characters in links
+        self.words: list[str] = []
+
+    def end(self) -> None:
+        """The end of a block; two line breaks in it divide paragraphs."""
+        raw, linked = "".join(self.words), self.linked
+        self.words.clear()
+        self.linked = 0
+        parts = _LINES.split(raw) if "\v" in raw else [raw]
+        for part in parts:
+            if text := " ".join(part.split()):
+                share = linked if len(parts) == 1 else linked * len(part) // len(raw)
+                index = self._element()
+                self.blocks.append(Block(self.elements[index].tag, text, min(share, len(text)), index))
+
+    def _element(self) -> int:
+        """The index of the innermost element; those that are not made yet are."""
+        for node in self.opened[len(self.made) - 1 :]:
+            up, tag = self.made[-1], node.tag or ""
+            mark = self.marks.get(node.mem_id, "") if self.marks else ""
+            above = self.elements[up].ruled
+            self.made.append(len(self.elements))
+            names, stated, body = _named(node, tag)
+            ruled = DROP if DROP in (mark, above) else mark or above
+            self.elements.append(Element(tag, up, names, stated, "", body, ruled))
+        return self.made[-1]
 
 
 def _named(node: LexborNode, tag: str) -> tuple[str, str, bool]:
