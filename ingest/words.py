@@ -24,10 +24,12 @@ def sane(text: str, limit: int) -> str:
     lone ones U+FFFD. The cut never stands before a combining mark.
     """
     text = text[: 4 * limit + 64]  # NFC may shrink a text, by a factor of three at the most; this bounds the work
-    text = _PAIRS.sub(_join, text)
-    text = _SURROGATES.sub("\ufffd", text)
-    text = _CONTROLS.sub("", _BREAKS.sub("\n", text))
-    text = unicodedata.normalize("NFC", text)
+    if not text.replace("\n", "").isprintable():  # what is printable holds none of all these
+        text = _PAIRS.sub(_join, text)
+        text = _SURROGATES.sub("\ufffd", text)
+        text = _CONTROLS.sub("", _BREAKS.sub("\n", text))
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
     if len(text) <= limit:
         return text
     end = limit
@@ -47,7 +49,14 @@ def one_line(text: str, limit: int) -> str:
 
 def letters(text: str) -> str:
     """`text` for comparing: letters and digits alone, without case."""
-    return re.sub(r"[\W_]+", "", text.casefold())
+    folded = text.casefold()
+    if folded.isascii():  # which most titles are: it takes a fifth of the time
+        return folded.encode().translate(None, _NO_LETTERS).decode()
+    return _NO_WORD.sub("", folded)
+
+
+_NO_WORD = re.compile(r"[\W_]+")
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 _LEADS = "ÂÃâÐÑØÙÎÏ×äåæçèéãÄÅêëìíð"  # as which the first bytes of UTF-8 are read

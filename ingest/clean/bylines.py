@@ -84,7 +84,9 @@ def _in_line(found: Statements, outlet: set[str]) -> tuple[str, ...]:
     return people if all(_PERSON.fullmatch(name) and not _is_outlet(name, outlet) for name in people) else ()
 
 
-_LINE = re.compile(rb">\s{0,40}(?:(?:[Ww]ritten|[Pp]osted)\s)?(?:[Bb]y|BY|Von|Por|Par):?\s([^<>|\n]{5,80})<")
+_LINE = re.compile(
+    rb">\s{0,40}+(?=[BVPbpWw])(?:(?:[Ww]ritten|[Pp]osted)\s)?(?:[Bb]y|BY|Von|Por|Par):?\s([^<>|\n]{5,80})<"
+)
 _WORD_OF_NAME = r"[^\W\d_a-zа-яіїєґ][\w'’.-]*"
 _PERSON = re.compile(rf"{_WORD_OF_NAME}(?: (?:{_WORD_OF_NAME}|de|van|von|der|bin|al|el|la|di|da)){{1,4}}")
 _BY = re.compile(

@@ -80,11 +80,14 @@ def is_partial(found: Statements, text: str, elsewhere: Iterable[str]) -> bool:
     if not text or length >= _STUB or count < words <= _MORE * count or _shows_the_rest(found):
         return False
     breaks_off = words > _MORE * count or not ends(text) or text.endswith(("…", "..."))
-    appeals = any(_APPEAL.search(line) for line in elsewhere if len(line) < _LONGEST_APPEAL)
     locked = _is_false(found.story.get("isAccessibleForFree")) or any(
         tier.lower() in _TIERS for tier in found.named("article:content_tier", "content_tier")
     )
-    return (locked and (length < _SHORT or breaks_off or appeals)) or (appeals and breaks_off)
+    if locked and (length < _SHORT or breaks_off):
+        return True
+    if not locked and not breaks_off:
+        return False
+    return any(_APPEAL.search(line) for line in elsewhere if len(line) < _LONGEST_APPEAL)
 
 
 _SHORT = 800

@@ -114,8 +114,10 @@ def _script(sample: str) -> tuple[str, float]:
     """The script of most of its first letters, as Unicode names it, and the share of them that are of it."""
     if sample[:600].isascii():
         return ("LATIN" if any(map(str.isalpha, sample[:600])) else ""), 1.0
-    letters = [letter for letter in sample[:600] if letter.isalpha()][:300]
-    counted = Counter(unicodedata.name(letter, "?").split(maxsplit=1)[0].split("-")[0] for letter in letters)
+    letters = [*filter(str.isalpha, sample[:600])][:300]
+    counted: Counter[str] = Counter()
+    for letter, times in Counter(letters).items():
+        counted[_script_of(letter)] += times
     if counted["HIRAGANA"] + counted["KATAKANA"] > len(letters) / 10:  # Japanese mixes
         return "HIRAGANA", 1.0
     for script in _IDEOGRAPHIC & counted.keys():
@@ -124,6 +126,11 @@ def _script(sample: str) -> tuple[str, float]:
         return "", 1.0
     found = min(counted, key=lambda script: (-counted[script], script))
     return found, counted[found] / counted.total()
+
+
+@functools.lru_cache(10_000)
+def _script_of(letter: str) -> str:
+    return unicodedata.name(letter, "?").split(maxsplit=1)[0].split("-")[0]
 
 
 def _can_be(stated: str, script: str) -> bool:

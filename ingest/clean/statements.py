@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from selectolax.lexbor import LexborNode
+
 from ingest import words
 from ingest.clean.markup import Page, shown
 
@@ -31,11 +33,17 @@ class Statements:
     meta: dict[str, list[str]] = field(default_factory=dict)
     rescued: dict[str, str] = field(default_factory=dict)
     headings: list[str] = field(default_factory=list)
+    _properties: dict[str, list[LexborNode]] | None = None
 
     def itemprop(self, name: str) -> list[str]:
         """The values of a property of microdata, its first five."""
+        if self._properties is None:
+            self._properties = {}
+            for node in self.page.tree.css("[itemprop]"):
+                for stated_name in (node.attributes["itemprop"] or "").split():
+                    self._properties.setdefault(stated_name, []).append(node)
         found = []
-        for node in self.page.tree.css(f'[itemprop~="{name}"]')[:5]:
+        for node in self._properties.get(name, ())[:5]:
             stated = node.attributes
             if value := (stated.get("content") or stated.get("datetime") or shown(node)).strip():
                 found.append(value)
@@ -133,7 +141,7 @@ def names(value: Any) -> list[str]:
 
 def folded(text: str) -> str:
     """`words.letters` of a statement, its entities resolved."""
-    return words.letters(entities.unescape(text))
+    return words.letters(entities.unescape(text) if "&" in text else text)
 
 
 def tidy(text: str, limit: int = TITLE_LENGTH) -> str:
