@@ -56,6 +56,11 @@ def test_sane_holds_its_promises(text: str, limit: int) -> None:
     assert words.sane(out, limit) == out
 
 
+@given(st.one_of(anything, st.text(alphabet=st.characters(codec="ascii"))))
+def test_letters_and_digits_of_any_script_are_what_is_compared(text: str) -> None:
+    assert words.letters(text) == "".join(filter(str.isalnum, text.casefold()))
+
+
 @given(anything, st.integers(1, 60))
 def test_one_line_holds_its_promises(text: str, limit: int) -> None:
     out = words.one_line(text, limit)

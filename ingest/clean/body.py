@@ -13,7 +13,7 @@ from ingest import sites, words
 from ingest.clean import cards, container, entries, fragments, kinds, markup, script_state
 from ingest.clean.blocks import HEADINGS, Block, Element, Outline, names_around
 from ingest.clean.container import DENSITY, ends, is_dense, width
-from ingest.clean.furniture import ONWARD, OWN, SIGNATURE, STANDFIRST, reserves_rights
+from ingest.clean.furniture import ONWARD, OWN, STANDFIRST, is_signature, reserves_rights
 
 # Less than this (in letters of an alphabet) is a teaser, a caption or a consent notice: then trafilatura is asked, and
 # what the page carries as data is looked at.
@@ -221,7 +221,7 @@ def _drop_signatures(chosen: list[Block]) -> None:
     """Of the last paragraphs, drop those about the author and the site, but never all of a story."""
     kept = [block for block in chosen if block.kept]
     for block in kept[max(2, len(kept) - _LAST) :]:
-        if len(block.text) < 700 and SIGNATURE.search(block.text):
+        if len(block.text) < 700 and is_signature(block.text):
             _drop(block, "about the author or the site")
 
 

@@ -76,10 +76,10 @@ _COMMON = {
     for language, words in {
         "en": "the and of to with that was from have for by this which would their said has had he his they been are "
         "were who its than also about not but or",
-        "de": "der und das den mit von für ist nicht auf dem ein eine sich zu werden wurde im am als auch wie er sie es "
-        "hat bei nach aus des einen einer sind sei sagte über haben",
-        "fr": "les et des une dans pour qui est du au cette avec sont pas ses aux le la par sur il elle plus son ce ont "
-        "été mais comme",
+        "de": "der und das den mit von für ist nicht auf dem ein eine sich zu werden wurde im am als auch wie er sie "
+        "es hat bei nach aus des einen einer sind sei sagte über haben",
+        "fr": "les et des une dans pour qui est du au cette avec sont pas ses aux le la par sur il elle plus son ce "
+        "ont été mais comme",
         "es": "el los las del una con por para se su al lo como más pero fue esta sus que",
         "it": "il di che è per della dei del nel sono con non si gli una anche alla dal più",
         "pt": "o os do da dos das em um uma com não no na para ao foi por mais pelo ser",
