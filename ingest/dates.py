@@ -177,9 +177,25 @@ _MORE_MONTH_NAMES = """
     novembro listopada noiembrie kasım νοεμβρίου νοε
     dicembre dezembro grudnia grudzień decembrie aralık δεκεμβρίου δεκ
 """
+# Abbreviations of Polish (but for that of August, a German word); Czech, Hungarian, Finnish, Danish and Norwegian,
+# Croatian (but for October, which is November in Polish), Serbian, Bulgarian, Indonesian, Arabic, Hebrew.
+_STILL_MORE_MONTH_NAMES = """
+    sty ledna január tammikuuta siječnja januara јануара януари يناير ינואר
+    lut února február helmikuuta veljače februara фебруара февруари فبراير شباط פברואר
+    března március maaliskuuta marts ožujka марта maret مارس آذار מרץ
+    kwi dubna április huhtikuuta travnja aprila априла أبريل نيسان אפריל
+    května május toukokuuta svibnja maja маја mei مايو أيار מאי
+    cze června június kesäkuuta lipnja juna јуна юни يونيو حزيران יוני
+    lip července július heinäkuuta srpnja jula јула юли يوليو تموز יולי
+    srpna augusztus elokuuta kolovoza avgusta agustus أغسطس آب אוגוסט
+    wrz září szeptember syyskuuta rujna septembra септембра септември سبتمبر أيلول ספטמבר
+    paź října október lokakuuta oktobra октобра октомври أكتوبر אוקטובר
+    lis listopadu marraskuuta studenoga studenog novembra новембра ноември نوفمبر נובמבר
+    gru prosince joulukuuta desember prosinca decembra децембра декември ديسمبر דצמבר
+"""
 _MONTHS = {
     name: month
-    for table in (_MONTH_NAMES, _MORE_MONTH_NAMES)
+    for table in (_MONTH_NAMES, _MORE_MONTH_NAMES, _STILL_MORE_MONTH_NAMES)
     for month, names in enumerate(table.strip().splitlines(), start=1)
     for name in names.split()
 }
@@ -204,7 +220,7 @@ _WEEKDAYS = frozenset(_WEEKDAY_NAMES.split())
 _FILLER_WORDS = "at on of the st nd rd th um uhr am den der le à a er de del las el h в о г года год р року"
 _FILLERS = frozenset(_FILLER_WORDS.split())
 
-_CJK = re.compile(r"(\d{4})年\s?(\d{1,2})月\s?(\d{1,2})日", re.ASCII)
+_CJK = re.compile(r"(\d{4})[年년]\s?(\d{1,2})[月월]\s?(\d{1,2})[日일]", re.ASCII)
 _COMPACT = re.compile(r"(\d{8})(\d{6})", re.ASCII)
 _TIME = re.compile(
     r"""(?<![\d:.,]) (?P<hour>\d{1,2})
@@ -308,17 +324,19 @@ def stands_in(day: date, texts: Iterable[str]) -> bool:
 
 _NAMES = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _YEAR = r"((?:19|20)\d\d)"
+_BEGINS = r"(?:(?<![^\W\d_])|(?-i:(?<=[^\W\d_A-Z])(?=[A-Z])))"  # pages also write "Ines FalkMay 24, 2022"
 _EITHER = (4, 3, 1)  # groups of year, month and day, or of year, day and month
 _DAYS = [
     (re.compile(rf"(?<!\d)(?:{pattern})(?!\d)", re.IGNORECASE), order)
     for pattern, order in (
         (rf"{_YEAR}([-/.])(\d\d?)\2(\d\d?)", (1, 3, 4)),
-        (rf"{_YEAR}年\s?(\d\d?)月\s?(\d\d?)日", (1, 2, 3)),
+        (rf"{_YEAR}[年년]\s?(\d\d?)[月월]\s?(\d\d?)[日일]", (1, 2, 3)),
+        (rf"{_YEAR}[.,]?\s({_NAMES})\.?\s(\d\d?)", (1, 2, 3)),
         (
-            rf"(\d\d?)(?:st|nd|rd|th|er|º)?[\s.,-]{{0,3}}(?:de\s|of\s)?({_NAMES})[.,]?[\s-]{{0,2}}(?:del?\s)?{_YEAR}",
+            rf"(\d\d?)(?:st|nd|rd|th|er|º)?[\s.,/-]{{0,3}}(?:de\s|of\s|ב)?(?:(?:{_NAMES})\s/\s)?({_NAMES})[.,]?[\s/-]{{0,2}}(?:del?\s)?{_YEAR}",
             (3, 2, 1),
         ),
-        (rf"(?<![^\W\d_])({_NAMES})\.?\s?(\d\d?)(?:st|nd|rd|th)?,?\s{{1,2}}{_YEAR}", (3, 1, 2)),
+        (rf"{_BEGINS}({_NAMES})\.?\s?(\d\d?)(?:st|nd|rd|th)?,?\s{{1,2}}{_YEAR}", (3, 1, 2)),
         (rf"(\d\d?)\.(\d\d?)\.{_YEAR}", (3, 2, 1)),
         (rf"(\d\d?)([-/])(\d\d?)\2{_YEAR}", _EITHER),
     )
@@ -326,8 +344,9 @@ _DAYS = [
 _A_YEAR = re.compile(r"(?:19|20)\d\d", re.ASCII)
 
 
-def days_in(text: str) -> list[tuple[date, int, int]]:
-    """The days that a line writes in full, each with where it begins and ends; in doubt (03/04/2022) there is none."""
+def days_in(text: str, *, day_first: bool = False) -> list[tuple[date, int, int]]:
+    """The days that a line writes in full, each with where it begins and ends; in doubt there is none: 03/04/2022 is
+    the third of April only if its language writes the day first (`day_first`)."""
     if not _A_YEAR.search(text):
         return []
     found = []
@@ -335,15 +354,16 @@ def days_in(text: str) -> list[tuple[date, int, int]]:
         for match in pattern.finditer(text):
             year, month, day = (match[group] for group in order)
             try:
-                found.append((_day_of(year, month, day, doubted=order == _EITHER), match.start(), match.end()))
+                told = _day_of(year, month, day, doubted=order == _EITHER, day_first=day_first)
+                found.append((told, match.start(), match.end()))
             except ValueError:  # a day that does not exist, or one of two
                 continue
     return sorted(found, key=lambda each: each[1])
 
 
-def _day_of(year: str, month: str, day: str, *, doubted: bool) -> date:
+def _day_of(year: str, month: str, day: str, *, doubted: bool, day_first: bool) -> date:
     """The day; `doubted`: day and month may stand the other way round. Raises ValueError where there is none."""
     m, d = _MONTHS.get(month.casefold()) or int(month), int(day)
-    if doubted and d <= 12 and m <= 12 and d != m:
+    if doubted and d <= 12 and m <= 12 and d != m and not day_first:
         raise ValueError(day)
     return date(int(year), d, m) if doubted and m > 12 else date(int(year), m, d)

@@ -1,8 +1,8 @@
 """When a page says that its story was published.
 
-Believed in this order: JSON-LD, meta elements, microdata, `<time>`, the day in the address, the line near the
-heading, htmldate's search. Not believed is what every page of a site says at that moment: the server's clock, and the
-day of the visit in a page's head.
+Believed in this order: JSON-LD, meta elements, microdata, `<time>`, the day in the address, what the page shows to
+readers (`traces`). Not believed is what every page of a site says at that moment: the server's clock, and the day of
+the visit in a page's head.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from urllib.parse import urlsplit
 from selectolax.lexbor import LexborNode
 
 from ingest import dates
-from ingest.clean import datelines
+from ingest.clean import traces
 from ingest.clean.blocks import Outline
-from ingest.clean.markup import hush, shown
+from ingest.clean.markup import shown
 from ingest.clean.statements import Statements, folded, strings
-
-# htmldate looks at every element and serialises the page, several times.
-_LONGEST_FOR_SEARCH = 1_500_000  # characters of a page
 
 # Names of meta elements, letters and digits alone: systems write article:published_time, article:published:time, …
 _PUBLISHED = """
@@ -37,23 +34,26 @@ def published(
     """The date of publication and where it stands: "page" with the kind of statement, or "url"."""
     story, in_address = found.story, _in_address(url)
     times, doubtful = _times(found)
-    for place, stated in (
+    stated = (
         ("page: json-ld", strings(story.get("datePublished")) or strings(story.get("dateCreated"))),
         ("page: meta", _meta(found)),
         ("page: microdata", found.itemprop("datePublished")),
         ("page: json-ld", [found.rescued["datePublished"]] if "datePublished" in found.rescued else []),
         ("page: time", times),
+        ("page: json-ld", _of_the_page(found)),
+        ("page: microdata", found.itemprop("dateCreated")),
         ("page: time", [value for value in doubtful if not _is_of_the_visit(value, captured)]),
         ("url", in_address),
-    ):
-        for value in stated[:10]:
+    )
+    for place, values in stated:
+        for value in values[:10]:
             date = dates.read(value, captured=captured)
             if date and not _is_clock(date, captured):
                 return _on_the_day(date, in_address), place
-    date = datelines.day(outline.elements, outline.blocks, title=title, captured=captured)
-    if date is None and (searched := _searched(found, captured)) and not _is_of_the_visit(searched, captured):
-        date = searched
-    return (date, "page: text") if date else (None, None)
+    for place, day in traces.days(found, outline, title=title, url=url, captured=captured):
+        if day:
+            return day, place
+    return None, None
 
 
 _CLOCK = timedelta(seconds=15)
@@ -97,7 +97,7 @@ def _times(found: Statements) -> tuple[list[str], list[str]]:
     """The `<time>` elements that can be the story's: those marked so, or the first one in an article, a header or the
     main element, before other stories' times can come; the first one of the page is believed only where it is alone.
     And in place of them those that may as well be the site's own: in the page's header, or nowhere."""
-    nodes = found.page.tree.css("time")[:200]
+    nodes = found.page.tree.css("time, abbr.published")[:200]  # the latter by the hAtom microformat
     marked = [node for node in nodes if "pubdate" in node.attributes or "publish" in _class(node)]
     if marked:
         return _values(marked), []
@@ -112,7 +112,12 @@ _AROUND = _STORIES | {"header"}
 
 
 def _values(nodes: list[LexborNode]) -> list[str]:
-    return [value for node in nodes if (value := (node.attributes.get("datetime") or shown(node)).strip())]
+    return [value for node in nodes if (value := _value(node).strip())]
+
+
+def _value(node: LexborNode) -> str:
+    stated = node.attributes
+    return stated.get("datetime") or (stated.get("title") if node.tag == "abbr" else "") or shown(node)
 
 
 def _class(node: LexborNode) -> str:
@@ -145,46 +150,8 @@ def _in_address(url: str | None) -> list[str]:
     ]
 
 
-def _searched(found: Statements, captured: datetime) -> str | None:
-    """The day that htmldate finds in the page. Where it knows no more than a month or a year it says the first of
-    it: that one is believed only if the page writes it."""
-    page = found.page
-    if not page.whole or len(page.source) > _LONGEST_FOR_SEARCH:
-        return None
-    import htmldate  # one page of ten needs it
-
-    hush()
-    try:
-        day = htmldate.find_date(
-            _shorter(page.source),
-            original_date=True,
-            url="",
-            min_date=datetime(1990, 1, 1),  # noqa: DTZ001 - htmldate compares days without zone
-            max_date=(captured.astimezone(UTC) + timedelta(days=2)).replace(tzinfo=None),
-        )
-    except Exception:  # noqa: BLE001 - it has no contract; a page without a date is a page without a date
-        return None
-    if not day or not dates.read(day, captured=captured):
-        return None
-    if not day.endswith("-01"):
-        return str(day)
-    body = page.tree.body
-    return day if body and dates.stands_in(datetime.fromisoformat(day).date(), [shown(body)]) else None
-
-
-_NO_DATES = re.compile(rb"<(/?)(style|svg|iframe|select)(?=[\s/>])", re.IGNORECASE)
-
-
-def _shorter(source: bytes) -> str:
-    """The page without what holds no date: htmldate takes a third of the time, and finds the same. Linear."""
-    parts = []
-    done = 0  # up to where the page is kept, or left out
-    inside = b""
-    for tag in _NO_DATES.finditer(source):
-        name = tag[2].lower()
-        if not inside and not tag[1]:
-            parts.append(source[done : tag.start()])
-            inside, done = name, tag.start()
-        elif inside == name and tag[1]:
-            inside, done = b"", tag.start()
-    return b"".join([*parts, source[done:]]).decode("utf-8", "replace")
+def _of_the_page(found: Statements) -> list[str]:
+    """When the page itself was published, by its JSON-LD: systems state that beside or in place of a story."""
+    pages = (item for item in found.objects if any(kind.endswith("Page") for kind in strings(item.get("@type"))))
+    stated = [value for item in pages for value in strings(item.get("datePublished"))]
+    return stated if len({value[:10] for value in stated}) == 1 else []

@@ -211,7 +211,7 @@ def shown(node: LexborNode) -> str:
 @functools.cache
 def hush() -> None:
     """Keep out of our log what these libraries log: text of pages, and as an error what is not HTML."""
-    for name in ("trafilatura", "htmldate", "bs4.dammit"):
+    for name in ("trafilatura", "bs4.dammit"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
 
