@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import random
 import subprocess
 import sys
@@ -437,7 +438,7 @@ CODINGS = {
     "deflate": lambda data: deflated(data, 15),
     "Deflate": lambda data: deflated(data, -15),
     "br": brotli.compress,
-    "zstd": zstandard.compress,
+    "zstd": lambda data: zstandard.compress(data[:40]) + zstandard.compress(data[40:]),
     "gzip, br": lambda data: brotli.compress(gzip.compress(data)),
 }
 
@@ -690,6 +691,8 @@ def test_lines_are_numbered_as_an_editor_does(tmp_path: Path) -> None:
         ("a.jsonl.xz", lambda data: lzma.compress(data[:1000]) + b"\0" * 8 + lzma.compress(data[1000:])),
         ("a.jsonl.zst", zstandard.compress),
         ("a.jsonl", lambda data: data.decode().encode("utf-16")),
+        ("a.jsonl.zst", lambda data: zstandard.compress(data.decode().encode("utf-16"))),
+        ("a.jsonl.gz", lambda data: gzip.compress(data.decode().encode("utf-16"))),
     ],
 )
 def test_every_kind_of_lines(tmp_path: Path, name: str, pack: Any) -> None:
@@ -772,6 +775,34 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
     assert isinstance(html, Line)
     assert (text.title, text.text, text.html) == ("The title", "First paragraph.\n\nSecond.", None)
     assert (html.html, html.url, html.guid) == (page(1).decode(), None, None)
+
+
+def test_of_a_folder_what_is_not_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_bytes(page(1))
+    (tmp_path / "round").symlink_to(tmp_path)
+    (tmp_path / "loop.html").symlink_to("loop.html")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.html")).write_bytes(page(2))
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    try:  # folders that are too deep to be opened by their path
+        for _ in range(18):
+            Path("d" * 250).mkdir()
+            os.chdir("d" * 250)
+        Path("b.html").write_bytes(page(3))
+    finally:
+        os.chdir(here)
+    (folder,) = archive.sources([str(tmp_path)])
+    told = {Path(file.path).name: file.why for file in folder.skipped}
+    assert told == {
+        "round": "skipped, links to folders are not followed; give the path of the folder itself",
+        "loop.html": "skipped, no page and no archive",
+        "d" * 250: "skipped, the folder cannot be read (File name too long)",
+    }
+    assert [item.where for item in archive.read(folder)] == [str(tmp_path / "a.html"), f"{tmp_path}/caf\ufffd.html"]
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "round").symlink_to(tmp_path)
+    with pytest.raises(NotAnArchive, match="links to folders are not followed"):
+        archive.sources([str(tmp_path / "only")])
 
 
 def saved(data: bytes, name: str = "a.html") -> Any:

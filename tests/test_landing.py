@@ -270,6 +270,26 @@ def test_a_kill_leaves_nothing_that_is_listed_and_a_day_later_nothing_at_all(tmp
     assert not left.exists()
 
 
+def test_a_writer_that_ends_meanwhile_disturbs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(folder: Path) -> list[os.DirEntry[str]]:
+        entries = list(listed(folder))
+        for entry in entries:
+            Path(entry.path).unlink()
+        return entries
+
+    listed = os.scandir
+    Path(tmp_path, ".a.json.1-abc.tmp").write_bytes(b"x")
+    monkeypatch.setattr(os, "scandir", scandir)
+    Landing(str(tmp_path)).write_json("b.json", 1)
+
+
+def test_a_zone_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LandingFault, match="Not a directory"):
+        Landing(str(tmp_path / "file")).list()
+    assert Landing(str(tmp_path / "nothing")).list("captures/") == []
+
+
 def test_stale_uploads_are_removed_from_a_storage() -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe("/stale/captures/.a.warc.gz.1-abc.tmp", b"x")

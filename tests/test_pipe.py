@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ingest import dates, versions
+from ingest import archive, dates, versions
+from ingest.errors import LandingFault
 from ingest.fetch import reasons
 from ingest.landing import Landing
 from ingest.models import Capture, Feed, FullText, Outcome, RunReport
-from ingest.pipeline import captures, digesting, jobs, runs
+from ingest.pipeline import captures, digesting, fetching, jobs, runs
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
@@ -383,6 +385,63 @@ def test_another_sites_feed_mentions_and_does_not_revise(pipe: Pipe, server: Fau
         (story,) = stories(pipe)
         assert story["title"] == "Pontoons at the river"
         assert story["feeds"] == sorted([server.url("/feed"), other.url("/feed")])
+
+
+def test_a_landing_that_a_holiday_followed_is_published(pipe: Pipe, server: FaultServer) -> None:
+    asked = Feed(server.url("/feed"), full_text=FullText.NEVER, delay=FAST)
+    server.on("/feed", Reply(200, rss(item(server.url("/a"), "A", BRIDGE[0])), RSS).validated('"v1"'))
+    before = runs.start("poll", now=datetime.now(UTC) - timedelta(days=9))
+    fetching.fetch(pipe, before, [asked])  # and no further: it was killed, and the machine was off
+    assert poll(pipe, asked).entries == 0  # 304
+    (story,) = stories(pipe)
+    assert story["title"] == "A"
+
+
+def test_a_clock_that_was_years_ahead_for_a_while_stops_no_feed(pipe: Pipe, server: FaultServer) -> None:
+    asked = Feed(server.url("/feed"))
+    server.on("/feed", Reply(200, rss(item(server.url("/a"), "A", "Engineers …")), RSS))
+    server.on("/a", Reply(200, page("A", *BRIDGE), HTML))
+    poll(pipe, asked)
+    state = pipe.store.states([asked.url])[asked.url]
+    assert state.polled
+    pipe.store.save_states([replace(state, polled=state.polled + timedelta(days=3650), known={})])
+    poll(pipe, asked)
+    assert server.paths().count("/a") == 2
+    poll(pipe, asked)
+    assert server.paths().count("/a") == 2  # the second poll's state was kept
+
+
+def test_a_page_lands_with_its_entry_however_much_its_feed_told(pipe: Pipe, server: FaultServer) -> None:
+    picture = f'<img src="/bridge.jpg" data-note="{"мост " * 60_000}">'  # JSON needs six bytes for each letter
+    told = html.escape(f"<p>Engineers …</p>{picture}")
+    server.on("/feed", Reply(200, rss(item(server.url("/a"), "A", told)), RSS))
+    server.on("/a", Reply(200, page("A", *BRIDGE), HTML))
+    assert outcomes(poll(pipe, Feed(server.url("/feed")))) == {"indexed": 1}
+    assert stories(pipe)[0]["text_from"] == "page"
+
+
+def test_an_archive_that_is_named_twice_counts_once(pipe: Pipe, tmp_path: Path) -> None:
+    first, copy = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    for path in (first, copy):
+        path.write_text(json.dumps({"id": "1", "text": BRIDGE[0]}) + "\nno JSON\n")
+    report, told = jobs.backfill(pipe, runs.start("archive"), [str(first), str(copy), str(first)])
+    assert (report.entries, outcomes(report)) == (2, {"indexed": 1, "rejected": 1})
+    assert len(told) == 1
+
+
+def test_a_file_of_stories_that_is_damaged_is_made_again_as_its_message_says(pipe: Pipe, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"id": "1", "text": BRIDGE[0]}))
+    (source,) = archive.sources([str(path)])
+    run = runs.start("archive")
+    (part,) = jobs.digest_archive(pipe, run, source)
+    sidecar = Path(pipe.settings.landing, part + ".npz")
+    sidecar.write_bytes(b"no arrays")
+    with pytest.raises(LandingFault, match="Delete it and digest its captures again"):
+        _ = pipe.landing.part(part).ids
+    sidecar.unlink()
+    assert jobs.digest_archive(pipe, run, source) == pipe.landing.parts() == [part]
+    assert len(pipe.landing.part(part).ids) == 1
 
 
 def test_landing_keeps_every_response(pipe: Pipe, server: FaultServer) -> None:

@@ -40,20 +40,20 @@ def read_lines(source: Source, start: int) -> Iterator[Raw | Refused]:
                     size = length if length > LINE_MAX else len(line)
                     length = 0
                     offset += size + 1
-                    if piece := _line(source.path, line, size, number, offset, done):
+                    if piece := _line(source.name, line, size, number, offset, done):
                         yield piece
                 parts, length = [last], len(last)
-            if length and (piece := _line(source.path, b"".join(parts), length, number + 1, offset + length, done)):
+            if length and (piece := _line(source.name, b"".join(parts), length, number + 1, offset + length, done)):
                 yield piece
         except Damaged as damage:
             at = damage.out
             if start <= at:
-                where = f"{source.path} line {number + 1}"
+                where = f"{source.name} line {number + 1}"
                 yield Refused("damaged", f"damaged from byte {at}: {damage.detail}", where, None, at + 1, source.size)
 
 
-def _line(path: str, line: bytes, size: int, number: int, position: int, done: int) -> Raw | Refused | None:
-    where = f"{path} line {number}"
+def _line(name: str, line: bytes, size: int, number: int, position: int, done: int) -> Raw | Refused | None:
+    where = f"{name} line {number}"
     if size > LINE_MAX:
         return Refused("too-large", f"line {number}: {size} bytes, more than {LINE_MAX}", where, None, position, done)
     if number == 1:
@@ -66,7 +66,7 @@ def _line(path: str, line: bytes, size: int, number: int, position: int, done: i
 def _stream(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """The decompressed bytes in UTF-8, and how far the file has been read. Raises Damaged."""
     chunks = _decompressed(file)
-    first = next(chunks, (b"", 0))
+    first = next((chunk for chunk in chunks if chunk[0]), (b"", 0))  # a decoder may hold back what it was given first
     if first[0].startswith(UTF16):
         decoder = codecs.getincrementaldecoder("utf-16")("replace")
         yield decoder.decode(first[0]).encode(), first[1]

@@ -7,26 +7,27 @@ import re
 from collections.abc import Iterator
 
 from ingest.archive.places import files
-from ingest.archive.shapes import RECORD_MAX, UTF16, Raw, Refused, Source
+from ingest.archive.shapes import RECORD_MAX, UTF16, Raw, Refused, Source, written
 from ingest.models import Line, Rejection
 
 
 def read_folder(source: Source, start: int) -> Iterator[Raw | Refused]:
     done = 0
     for number, page in enumerate(files(source), 1):
+        where = written(page)
         try:
             size = page.stat().st_size
             done += size
             if number <= start:
                 continue
             if size > RECORD_MAX:
-                yield Refused("too-large", f"{size} bytes, more than {RECORD_MAX}", str(page), None, number, done)
+                yield Refused("too-large", f"{size} bytes, more than {RECORD_MAX}", where, None, number, done)
                 continue
             data = page.read_bytes()
         except OSError as error:
-            yield Refused("damaged", f"cannot be read ({error.strerror})", str(page), None, number, done)
+            yield Refused("damaged", f"cannot be read ({error.strerror})", where, None, number, done)
             continue
-        yield Raw("file", data, None, str(page), number, done)
+        yield Raw("file", data, None, where, number, done)
 
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)

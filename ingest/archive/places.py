@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.archive.shapes import ARCHIVES, BLOCK, UTF16, Skipped, Source, transcoded
+from ingest.archive.shapes import ARCHIVES, BLOCK, UTF16, Skipped, Source, transcoded, written
 from ingest.archive.streams import Damaged, codec_of, next_member, pieces
 from ingest.archive.warc import NEXT_RECORD
 from ingest.errors import NotAnArchive
@@ -19,6 +19,7 @@ from ingest.errors import NotAnArchive
 _WARC_NAME = re.compile(r"\.warc(\.gz|\.zst)?$", re.IGNORECASE)
 _LINES_NAME = re.compile(r"\.(jsonl|ndjson|json)(\.(gz|xz|zst))?$", re.IGNORECASE)
 _DAMAGED = "It is damaged, or another kind of file under that name: get it again, and compare its size."
+OTHER = "no page and no archive"
 _PAGE_NAME = re.compile(r"\.(html?|txt)$", re.IGNORECASE)
 
 
@@ -87,21 +88,20 @@ def _file(path: Path) -> Source:
 
 
 def _empty(path: Path) -> Source:
-    return Source(str(path), "empty", 0, (Skipped(str(path), "is empty, there is nothing to read"),))
+    return Source(str(path), "empty", 0, (Skipped(written(path), "is empty, there is nothing to read"),))
 
 
 def _folder(path: Path) -> list[Source]:
-    pages, archives, others = walk(path)
-    skipped = [Skipped(name, "skipped, no page and no archive") for name in others]
+    pages, archives, skipped = walk(path)
     broken: list[Skipped] = []
     found: list[Source] = []
     for archive in archives:
         try:
             source = _file(archive)
         except NotAnArchive as error:
-            broken.append(Skipped(str(archive), f"skipped, it {error.args[0]}. {error.advice}".rstrip()))
+            broken.append(Skipped(written(archive), f"skipped, it {error.args[0]}. {error.advice}".rstrip()))
         except OSError as error:
-            broken.append(Skipped(str(archive), f"skipped, it cannot be read ({error.strerror})"))
+            broken.append(Skipped(written(archive), f"skipped, it cannot be read ({error.strerror})"))
         else:
             found.append(source)
     if pages or ((skipped or broken) and any(source.kind != "empty" for source in found)):
@@ -111,32 +111,51 @@ def _folder(path: Path) -> list[Source]:
         more = f" ({len(broken) - 1} more as well)" if len(broken) > 1 else ""
         raise NotAnArchive(broken[0].why.removeprefix("skipped, it "), subject=broken[0].path + more)
     if not found:
-        raise NotAnArchive(f"holds no archive and no saved page; expected {ARCHIVES}", subject=str(path))
+        closed = next((file for file in skipped if file.why != f"skipped, {OTHER}"), None)
+        raise NotAnArchive(
+            f"holds no archive and no saved page; expected {ARCHIVES}",
+            subject=str(path),
+            advice=f"{closed.path}: {closed.why}." if closed else "",
+        )
     return found
 
 
-def walk(path: Path) -> tuple[list[Path], list[Path], list[str]]:
-    """Pages, archive files and the names of all others under a folder, each in order."""
+def walk(path: Path) -> tuple[list[Path], list[Path], list[Skipped]]:
+    """Pages, archive files and what else there is under a folder, each in order. Raises OSError where the folder
+    itself cannot be read."""
     pages: list[Path] = []
     archives: list[Path] = []
-    skipped: list[str] = []
-    for base, folders, names in os.walk(path):
+    skipped: list[Skipped] = []
+
+    def skip(file: Path, why: str = OTHER) -> None:
+        skipped.append(Skipped(written(file), f"skipped, {why}"))
+
+    def unread(error: OSError) -> None:
+        if Path(error.filename) == path:
+            raise error
+        skip(Path(error.filename), f"the folder cannot be read ({error.strerror})")
+
+    for base, folders, names in os.walk(path, onerror=unread):
         folder = Path(base)
         # A browser saves a page's frames and pictures beside it, in a folder "<title>_files": parts, not pages.
         parts = {name for name in folders if re.search(r"[_-]files$", name) and _saved_page(name, names)}
-        skipped += [str(folder / name) for name in parts]
+        for name in parts:
+            skip(folder / name)
         folders[:] = sorted(set(folders) - parts)
+        for name in folders:
+            if os.path.islink(folder / name):  # noqa: PTH114 - as below. It may lead in a circle
+                skip(folder / name, "links to folders are not followed; give the path of the folder itself")
         for name in sorted(names):
             file = folder / name
-            if not file.is_file():  # a pipe or a device would block, a broken link has nothing to say
-                skipped.append(str(file))
+            if not os.path.isfile(file):  # noqa: PTH113 - that of Path raises. A pipe would block, a broken link says nothing
+                skip(file)
             elif _PAGE_NAME.search(name):
                 pages.append(file)
             elif _WARC_NAME.search(name) or _LINES_NAME.search(name):
                 archives.append(file)
             else:
-                skipped.append(str(file))
-    return pages, archives, sorted(skipped)
+                skip(file)
+    return pages, archives, sorted(skipped, key=lambda file: file.path)
 
 
 def _saved_page(folder: str, names: Sequence[str]) -> bool:

@@ -44,13 +44,15 @@ def _decoded(coding: str, body: bytes, cut: bool) -> bytes:
     if coding == "chunked":
         return _dechunked(body, cut)
     if coding in ("gzip", "x-gzip") and body.startswith(b"\x1f\x8b"):
-        return _bounded(lambda: zlib.decompressobj(31), body, cut)
+        return _bounded(lambda: zlib.decompressobj(31), body, cut, again=b"\x1f\x8b")
     if coding == "deflate" and body and not _is_markup(body):
         wbits = 15 if body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0 else -15
         return _bounded(lambda: zlib.decompressobj(wbits), body, cut)
     if coding == "zstd" and body.startswith(b"\x28\xb5\x2f\xfd"):
         window = 8 << 20  # what RFC 9659 allows on the web
-        return _bounded(lambda: zstandard.ZstdDecompressor(max_window_size=window).decompressobj(), body, cut)
+        return _bounded(
+            lambda: zstandard.ZstdDecompressor(max_window_size=window).decompressobj(), body, cut, again=body[:4]
+        )
     if coding == "br" and body and not _is_markup(body):
         return _unbrotlied(body, cut)
     return body
@@ -81,8 +83,8 @@ def _dechunked(body: bytes, cut: bool) -> bytes:
     raise Unfit("damaged-http", "the chunked body is broken or cut")
 
 
-def _bounded(new: Callable[[], Any], body: bytes, cut: bool) -> bytes:
-    """Decompress all members of a body, at most RECORD_MAX bytes."""
+def _bounded(new: Callable[[], Any], body: bytes, cut: bool, again: bytes | None = None) -> bytes:
+    """Decompress all members of a body, at most RECORD_MAX bytes; `again` is how another member begins."""
     parts: list[bytes] = []
     size, at = 0, 0
     decoder = new()
@@ -101,7 +103,7 @@ def _bounded(new: Callable[[], Any], body: bytes, cut: bool) -> bytes:
             raise Unfit("too-large", f"the body is larger than {RECORD_MAX} bytes when decoded")
         if decoder.eof:
             at -= len(decoder.unused_data)
-            if not body.startswith(b"\x1f\x8b", at):  # what follows is no further member
+            if again is None or not body.startswith(again, at):  # what follows is no further member
                 return b"".join(parts)
             decoder = new()
     if not decoder.eof and not cut:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from ingest.models import Rejection
 
 RECORD_MAX = 64 << 20  # bytes of a record, a saved page, or a decoded body: the largest honest pages are below 20 MB
 LINE_MAX = 16 << 20
 HEAD_MAX = 64 << 10  # bytes of a record's header
-NOTE_MAX = 1 << 20
+NOTE_MAX = 16 << 20  # an entry's HTML has up to a million characters, each up to 12 bytes in JSON
 UNCHANGED = 304  # the status of what `decode` makes of a revisit
 BLOCK = 256 << 10  # bytes read at once
 ARCHIVES = "a WARC (.warc, .warc.gz), JSON Lines (.jsonl, .gz, .xz, .zst) or saved pages (.html, .htm, .txt)"
@@ -33,6 +35,16 @@ class Source:
     kind: str  # "warc", "lines", "folder" or "empty"
     size: int
     skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its path as it may be written down."""
+        return written(self.path)
+
+
+def written(path: str | Path) -> str:
+    """A path as it may be written down: names on disks are bytes, which need not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

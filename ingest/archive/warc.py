@@ -196,14 +196,14 @@ def _plain(file: BinaryIO, source: Source, start: int) -> Iterator[_Placed]:
         while block := read_block(file, done, done):
             done += len(block)
             for cut in cutter.feed(block):
-                yield cut, f"{source.path} byte {cut.begin}", cut.end, cut.end
+                yield cut, f"{source.name} byte {cut.begin}", cut.end, cut.end
     except Damaged as damage:
         cutter.drop()
         detail = f"damaged from byte {done}: {damage.detail}"
-        yield _Cut(None, done, done, "damaged", detail), f"{source.path} byte {done}", source.size, source.size
+        yield _Cut(None, done, done, "damaged", detail), f"{source.name} byte {done}", source.size, source.size
         return
     for cut in cutter.finish():
-        yield cut, f"{source.path} byte {cut.begin}", cut.end, cut.end
+        yield cut, f"{source.name} byte {cut.begin}", cut.end, cut.end
 
 
 def _packed(file: BinaryIO, codec: Codec, source: Source, start: int) -> Iterator[_Placed]:
@@ -295,9 +295,9 @@ class _Members:
             detail = f"damaged from byte {damage.offset}: {damage.detail}"
         else:
             detail = f"damaged from byte {damage.offset} to {self.resume}: {damage.detail}"
-        where = f"{self._source.path} byte {damage.offset}"
+        where = f"{self._source.name} byte {damage.offset}"
         yield _Cut(None, begin, begin, "damaged", detail), where, position, position
 
     def _where(self, cut: _Cut) -> str:
         inner = cut.begin - self._member_base
-        return f"{self._source.path} byte {self._member}" + (f" + {inner}" if inner > 0 else "")
+        return f"{self._source.name} byte {self._member}" + (f" + {inner}" if inner > 0 else "")

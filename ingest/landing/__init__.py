@@ -94,7 +94,8 @@ class Landing:
         """
         packed = parts.pack(contents, fingerprints, header)
         if self.exists(path + ".json"):
-            if self.part(path).version == packed.version:
+            whole = all(self.exists(path + ending) for ending in packed.files)  # one may have been found damaged
+            if whole and self.part(path).version == packed.version:
                 return
             self._zone.delete(path + ".json")  # no header may ever stand beside another version's data
         for ending, data in packed.files.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -58,7 +59,7 @@ class Disk(Zone):
 
     def walk(self, folder: str) -> Iterator[str]:
         with faults(folder or str(self._root)):
-            for base, _, names in os.walk(self._root / folder):
+            for base, _, names in os.walk(self._root / folder, onerror=_unless_gone):
                 for name in names:
                     yield Path(base, name).relative_to(self._root).as_posix()
 
@@ -184,8 +185,9 @@ class Remote(Zone):
         if not self._fs.exists(full or "/"):
             return
         for entry in self._fs.ls(full, detail=False):
-            if _is_temporary(str(entry).rpartition("/")[2]) and self._age(str(entry)) > STALE:
-                self._fs.rm_file(entry)
+            with contextlib.suppress(FileNotFoundError):  # its writer has come to its end meanwhile
+                if _is_temporary(str(entry).rpartition("/")[2]) and self._age(str(entry)) > STALE:
+                    self._fs.rm_file(entry)
 
     def _age(self, path: str) -> float:
         try:
@@ -228,8 +230,15 @@ def _tidy(folder: Path) -> None:
     """Remove temporary files that a killed writer left."""
     oldest = time.time() - STALE
     for entry in os.scandir(folder):
-        if _is_temporary(entry.name) and entry.stat(follow_symlinks=False).st_mtime < oldest:
-            Path(entry.path).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # its writer has come to its end meanwhile
+            if _is_temporary(entry.name) and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                Path(entry.path).unlink()
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder that is not there (any more) holds nothing; of one that cannot be read nobody knows."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _sync_folder(folder: Path) -> None:

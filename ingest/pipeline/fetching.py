@@ -252,10 +252,11 @@ def _try_again(fetched: Fetched, page: WantedPage) -> bool:
 
 def _remember(pipe: Pipe, learned: Mapping[str, Any]) -> None:
     """Move the feeds' state on to what is written beside the landing file, unless it is further already (a run of
-    last week that is cleared today must not set it back)."""
+    last week that is cleared today must not set it back; a state from the future is one of a clock that was wrong)."""
     learnt = [FeedState.from_json(record) for record in learned["states"]]
     now = pipe.store.states(state.url for state in learnt)
-    ahead = [state for state in learnt if state.url not in now or _polled(state) > _polled(now[state.url])]
+    known = {url: polled for url, state in now.items() if (polled := _polled(state)) <= datetime.now(UTC)}
+    ahead = [state for state in learnt if state.url not in known or _polled(state) > known[state.url]]
     if ahead:
         pipe.store.save_wanted(map(WantedPage.from_json, learned["wanted"]), fetched=learned["fetched"])
         pipe.store.save_states(ahead)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -28,6 +29,7 @@ from ingest.pipeline.runs import Run
 
 BATCH = 64  # feeds in one landing file: what is in flight at once
 DAY = timedelta(days=1)
+LOOK_BACK = 31  # days: a run that is killed may be the last one before a holiday
 
 
 # --- feeds ----------------------------------------------------------------------------------------------------------
@@ -93,10 +95,11 @@ def landed(pipe: Pipe, day: date) -> list[str]:
 
 
 def left_over(pipe: Pipe, run: Run) -> list[str]:
-    """The landing files of the run's day and the day before that are not published to their end. What was set aside for
-    failing again and again is not among them."""
+    """The landing files of the run's day, and of the last one before it on which any landed, that are not published to
+    their end. What was set aside for failing again and again is not among them."""
     left: list[str] = []
-    for day in (run.day - DAY, run.day):
+    before = (run.day - back * DAY for back in range(1, LOOK_BACK + 1))
+    for day in (*itertools.islice((day for day in before if landed(pipe, day)), 1), run.day):
         parts = pipe.landing.parts(f"stories/captures/{day}/")
         booked = {path for path, booking in pipe.store.bookings(parts).items() if booking.complete}
         by_file: dict[str, list[str]] = defaultdict(list)
@@ -148,7 +151,7 @@ def backfill(
                 parts += digest_archive(pipe, run, source, workers=workers, progress=progress, ready=ahead.add)
     publish(pipe, parts, run=run.id, progress=progress)
     skipped = skipped_files(sources)
-    return report(pipe, run, parts, notes=skipped), [*skipped, *named(pipe, parts)]
+    return report(pipe, run, parts, notes=skipped), [*skipped, *named(pipe, dict.fromkeys(parts))]
 
 
 def digest_archive(
@@ -182,11 +185,16 @@ def _content(source: archive.Source, progress: Progress) -> str:
     done = 0
     for path in archive.files(source):
         total.update(os.fsencode(path.name) + b"\0" if source.kind == "folder" else b"")
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                total.update(block)
-                done += len(block)
-                progress(Step("identify", done, source.size, "bytes"))
+        try:
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    total.update(block)
+                    done += len(block)
+                    progress(Step("identify", done, source.size, "bytes"))
+        except OSError as error:
+            if source.kind != "folder":
+                raise NotAnArchive(f"cannot be read ({error.strerror})", subject=source.path) from error
+            total.update(b"\0")  # a page that cannot be read is refused where it is read, and costs the others nothing
     return total.hexdigest()
 
 

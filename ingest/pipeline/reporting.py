@@ -39,6 +39,7 @@ def report(
     What another run published and reported is unchanged to this one, except where the run reports on a `whole_day`.
     Raises Unbalanced where a file is not published, or where outcomes and entries differ; the report is not kept then.
     """
+    parts = [*dict.fromkeys(parts)]  # an archive may be named twice, and lie there under two names
     bookings = pipe.store.bookings(parts)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: Counter[str] = Counter()
