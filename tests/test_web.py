@@ -129,6 +129,13 @@ def test_every_route_is_guarded_when_mounted(archive_home: Settings) -> None:
         assert client.get("/nothing/at/all").status_code == 401
 
 
+LARGE = [
+    ("/api/v1/feeds", "application/json"),
+    ("/login", "application/x-www-form-urlencoded"),
+    ("/feeds/opml", "multipart/form-data; boundary=x"),
+]
+
+
 def test_off_loopback_all_needs_the_token(public: TestClient) -> None:
     for path in PATHS:
         answer = public.get(path, headers={"Accept": "*/*"})
@@ -138,6 +145,22 @@ def test_off_loopback_all_needs_the_token(public: TestClient) -> None:
     basic = base64.b64encode(f"anybody:{TOKEN}".encode()).decode()
     assert public.get("/", headers={"Authorization": f"Basic {basic}"}).status_code == 200
     assert public.get("/", headers={"Host": "sitrep.example", "Authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "media"), LARGE)
+def test_what_strangers_send_is_read_to_a_bound(public: TestClient, path: str, media: str) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n' if "multi" in media else b""
+        while sent < 64 << 20:
+            sent += 1 << 20
+            yield b"a" * (1 << 20)
+
+    answer = public.post(path, content=endless(), headers={"Content-Type": media})
+    assert answer.status_code == 413
+    assert "More than 6 MB were sent" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,30 @@ def test_a_filter_applies_at_once_and_keeps_the_focus(browser: Browser, site: st
         expect(page).not_to_have_url(re.compile("topic="))
 
 
+def test_back_shows_the_filters_that_were_asked_for(browser: Browser, site: str) -> None:
+    with opened(browser, site) as page:
+        page.goto("/")
+        page.get_by_role("checkbox", name="aid").check()
+        until(page, "?topic=aid")
+        page.get_by_label("Sort").select_option("oldest")
+        until(page, "sort=oldest")
+        page.go_back()
+        page.go_back()
+        expect(page).to_have_url(re.compile(r"/$"))
+        expect(page.get_by_label("Sort")).to_have_value("")
+        expect(page.get_by_role("checkbox", name="aid")).not_to_be_checked()
+
+
+def test_a_date_can_be_typed(browser: Browser, site: str) -> None:
+    with opened(browser, site) as page:
+        page.goto("/")
+        field = page.get_by_label("from")
+        field.focus()
+        for key in "05032024":  # day, month, year
+            page.keyboard.press(key, delay=100)
+        expect(page).to_have_url(re.compile(r"since=2024-0[35]-0[35]$"))
+
+
 def test_dragging_over_the_chart_sets_the_dates(browser: Browser, site: str) -> None:
     with opened(browser, site) as page:
         page.goto("/")

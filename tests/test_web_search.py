@@ -247,6 +247,19 @@ def test_nothing_found_says_what_to_try(web: TestClient) -> None:
     assert "No stories yet" not in page
 
 
+def test_dates_may_be_written_in_any_way_and_are_shown_in_one(web: TestClient) -> None:
+    def fields(query: str) -> list[tuple[str, str]]:
+        return re.findall(r'<input type="(\w+)" name="(?:since|until)" value="([^"]*)"', web.get(f"/?{query}").text)
+
+    assert fields("since=20240305&until=2024-W11-1") == [("date", "2024-03-05"), ("date", "2024-03-11")]
+    instant = "2024-03-05T12:00Z"  # what asks the same again must not ask for the whole day
+    assert fields(f"since={instant}") == [("text", instant), ("date", "")]
+    assert web.get("/?until=0001-01-01").status_code == 200
+    for turned in ("since=2024-03-05&until=2024-03-04", "since=2024-03-05&until=2024-03-05"):
+        assert "The dates are the wrong way round" in web.get(f"/?{turned}").text
+    assert "the wrong way round" not in web.get("/?since=2024-03-05&until=2024-03-06").text
+
+
 def test_the_chart_says_which_days_are_worth_nothing(settings: Settings) -> None:
     """Four outlets tell something every day but one, on which three are silent; then nobody watches for a while."""
     days = [f"2022-05-{day:02d}" for day in range(1, 21)]

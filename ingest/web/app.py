@@ -17,6 +17,7 @@ from ingest import __version__
 from ingest.errors import SitrepError
 from ingest.web import chart, downloads, feeds, login, rendering, runs, search, story, topics
 from ingest.web.access import Access
+from ingest.web.bodies import Bodies
 from ingest.web.headers import Headers, Heads, KnownHosts
 from ingest.web.window import Window
 
@@ -74,6 +75,7 @@ def create_app(window: Window, access: Access) -> FastAPI:
                 app.include_router(router, prefix=prefix, dependencies=rights, include_in_schema=prefix == VERSIONS[0])
     app.include_router(_described(app), dependencies=guarded)
     _errors(app)
+    app.add_middleware(Bodies)
     if access.hosts is not None:
         app.add_middleware(KnownHosts, hosts=access.hosts)
     return app

@@ -6,7 +6,7 @@ The whole state of the page is in the address: what is sent to somebody shows th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Query, Request
@@ -27,9 +27,9 @@ ORDERS = {"best": "best first", "newest": "newest first", "oldest": "oldest firs
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody asks. `since` and `until` are as they were written (a date, or an instant); `every`: each telling
-    of a story, not one of each cluster; `order`: "" for the one that suits; `zone`: whose days are meant, which no
-    address says."""
+    """What somebody asks. `since` and `until` are dates like 2022-05-24, or instants as they were written; `every`:
+    each telling of a story, not one of each cluster; `order`: "" for the one that suits; `zone`: whose days are meant,
+    which no address says."""
 
     q: str = ""
     topics: tuple[str, ...] = ()
@@ -91,6 +91,11 @@ class Asked:
         return self.pairs(**{name: tuple(each for each in values if each != value)})
 
     @property
+    def turned(self) -> bool:
+        """Whether the dates are the wrong way round, so that nothing can be found."""
+        return bool(self.since and self.until) and self.moment(self.since) >= self.moment(self.until)
+
+    @property
     def filtered(self) -> bool:
         return bool(self.topics or self.statuses or self.sources or self.languages or self.since or self.until)
 
@@ -149,7 +154,7 @@ def _among(name: str, value: str, known: tuple[str, ...]) -> str:
 
 
 def _moment(name: str, value: str, zone: str) -> str:
-    """A date or an instant as it was written, if it is one."""
+    """A date, or an instant as it was written, if it is one."""
     value = value.strip()
     if not value:
         return ""
@@ -159,7 +164,10 @@ def _moment(name: str, value: str, zone: str) -> str:
         moment.astimezone(there)  # a day at the end of all years may have no name there
     except (ValueError, OverflowError) as error:
         raise HTTPException(400, f"{name}: no date like 2022-05-24 or 2022-05-24T12:00Z.") from error
-    return value if len(value) <= 40 else dates.iso(moment)
+    try:
+        return date.fromisoformat(value).isoformat()  # 20220524 and 2022-W21-2 as well
+    except ValueError:
+        return value if len(value) <= 40 else dates.iso(moment)
 
 
 def _page(value: str) -> int:
@@ -180,4 +188,5 @@ def check_depth(page: int, limit: int) -> None:
 
 def last_day(until: str) -> str:
     """The last day before `until`, where that is a date: what a reader calls the end."""
-    return (datetime.fromisoformat(until).date() - timedelta(days=1)).isoformat() if len(until) == 10 else until
+    is_date = len(until) == len("2022-05-24") and until > date.min.isoformat()
+    return (date.fromisoformat(until) - timedelta(days=1)).isoformat() if is_date else until

@@ -20,6 +20,7 @@ from ingest.pipeline import finding, health, previewing, records
 from ingest.pipeline.health import Health
 from ingest.pipeline.pipe import Pipe
 from ingest.web import rendering
+from ingest.web.bodies import LARGEST_FILE
 from ingest.web.window import Window, pipe_of, window_of
 
 pages = APIRouter(include_in_schema=False)
@@ -28,7 +29,6 @@ writing_pages = APIRouter(include_in_schema=False)
 writing_api = APIRouter(tags=["feeds"])
 
 LONGEST = 2000  # characters of an address
-LARGEST = 5 << 20  # bytes of an OPML file
 PERIOD = 30  # days that a feed's own page looks back
 KEPT = 30.0  # seconds
 DONE = {
@@ -104,9 +104,9 @@ def add(request: Request, url: Annotated[str, Form(max_length=LONGEST)] = "") ->
 
 @writing_pages.post("/feeds/opml")
 def load(request: Request, file: Annotated[UploadFile, File()]) -> Response:
-    data = file.file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise HTTPException(413, f"The file has more than {LARGEST >> 20} MB: that is no list of feeds.")
+    data = file.file.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise HTTPException(413, f"The file has more than {LARGEST_FILE >> 20} MB: that is no list of feeds.")
     pipe = pipe_of(request)
     found = opml.read_opml(data)
     new, changed = finding.take_in(pipe, found)

@@ -16,7 +16,9 @@
 
   form.addEventListener("change", (event) => {
     const field = event.target;
-    if (field === box || (field.type === "date" && field.value && !field.checkValidity())) return;
+    if (field === box) return;
+    /* while a year is typed, it is one of the first century */
+    if (field.type === "date" && field.value && (field.value < "1000" || !field.checkValidity())) return;
     try {
       sessionStorage.setItem(FOCUS, JSON.stringify([field.name, field.value]));
     } catch {
