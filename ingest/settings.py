@@ -68,12 +68,12 @@ class Settings:
     @property
     def topics(self) -> Path:
         """The file of the rules of topics."""
-        return Path(self.topics_file).expanduser().absolute() if self.topics_file else self.seeds / "topics.yaml"
+        return _path("SITREP_TOPICS", self.topics_file) if self.topics_file else self.seeds / "topics.yaml"
 
     @property
     def sites(self) -> Path:
         """The file of the rules for single sites."""
-        return Path(self.sites_file).expanduser().absolute() if self.sites_file else self.seeds / "sites.yaml"
+        return _path("SITREP_SITES", self.sites_file) if self.sites_file else self.seeds / "sites.yaml"
 
     @property
     def user_agent(self) -> str:
@@ -91,10 +91,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     if environ is None:
         environ = {**_dotenv(), **os.environ}
-    home = Path(environ.get("SITREP_HOME") or _default_home()).expanduser().absolute()
+    home = _path("SITREP_HOME", environ.get("SITREP_HOME") or _default_home())
     return Settings(
         home=home,
-        landing=environ.get("SITREP_LANDING") or str(home / "landing"),
+        landing=_landing(environ.get("SITREP_LANDING") or str(home / "landing")),
         allow_addresses=_networks(environ.get("SITREP_ALLOW_ADDRESSES", "")),
         contact=_one_line(environ.get("SITREP_CONTACT", "")),
         archive=environ.get("SITREP_ARCHIVE", ""),
@@ -120,8 +120,24 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 def _dotenv() -> dict[str, str]:
     for folder in (Path.cwd(), CHECKOUT):
         if folder and (folder / ".env").is_file():
-            return {key: value for key, value in dotenv_values(folder / ".env").items() if value is not None}
+            try:
+                return {key: value for key, value in dotenv_values(folder / ".env").items() if value is not None}
+            except (OSError, UnicodeDecodeError) as error:
+                why = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
+                raise SettingsError(f"cannot be read: {why}", subject=str(folder / ".env")) from None
     return {}
+
+
+def _path(name: str, value: str | Path) -> Path:
+    """The path that a variable names, wherever the program is started from next time."""
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:  # ~somebody
+        raise SettingsError(f"{value} begins with a user whom this machine does not know", subject=name) from None
+
+
+def _landing(value: str) -> str:
+    return value if "://" in value or "::" in value else str(_path("SITREP_LANDING", value))
 
 
 def _secret(environ: Mapping[str, str], name: str) -> str:
@@ -132,7 +148,7 @@ def _secret(environ: Mapping[str, str], name: str) -> str:
     if environ.get(name):
         raise SettingsError("stands beside the same with _FILE", subject=name, advice="Set one of the two.")
     try:
-        value = Path(named).expanduser().read_text().strip()
+        value = _path(f"{name}_FILE", named).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise SettingsError(f"{named} cannot be read: {why}", subject=f"{name}_FILE") from None
@@ -157,8 +173,8 @@ def _networks(value: str) -> tuple[Network, ...]:
 def _positive(name: str, value: str) -> int:
     if not value:
         return 0
-    if not value.isdecimal() or int(value) < 1:
-        raise SettingsError(f"{value!r} is no whole number from 1 on", subject=name)
+    if not value.isdecimal() or len(value) > 9 or int(value) < 1:
+        raise SettingsError(f"{value[:20]!r} is no whole number from 1 on, or far too large", subject=name)
     return int(value)
 
 

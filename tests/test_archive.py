@@ -617,6 +617,37 @@ def test_of_authors_what_can_be_taken_is_taken(authors: object, taken: tuple[str
     assert list(got.dropped) == lost
 
 
+def test_what_python_cannot_nest_is_read_where_another_reader_can() -> None:
+    data = b'{"id": 1.5, "text": "x", "more": ' + b"[" * 1000 + b"]" * 1000 + b"}"
+    assert getattr(archive.decode(Raw("line", data, None, "a line 1", 1, 1), now=NOW), "reason", "") == "not-json"
+
+
+def test_lines_that_a_crash_padded_with_zeros_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"id": 1, "text": "x"}\n' + b"\0" * 5000)
+    line, padding = (archive.decode(item, now=NOW) for item in archive.read(only(path)) if isinstance(item, Raw))
+    assert isinstance(line, Line)
+    assert isinstance(padding, Rejection)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_warc_that_brings_its_own_dictionary(tmp_path: Path, packed: bool) -> None:
+    records = [record(http(page(n))) for n in range(200)]
+    dictionary = zstandard.train_dictionary(4096, records)
+    compressor = zstandard.ZstdCompressor(dict_data=dictionary)
+    frame = zstandard.compress(dictionary.as_bytes()) if packed else dictionary.as_bytes()
+    head = b"\x5d\x2a\x4d\x18" + len(frame).to_bytes(4, "little") + frame
+    path = tmp_path / "a.warc.zst"
+    path.write_bytes(head + b"".join(compressor.compress(each) for each in records))
+    found = items(path)
+    assert [item.data.strip() for item in found if isinstance(item, Raw)] == [each.strip() for each in records]
+    assert [item.data for item in archive.read(only(path), found[20].position)] == [item.data for item in found[21:]]
+    cut = path.read_bytes()
+    path.write_bytes(cut[:-20])
+    *whole, lost = items(path)
+    assert (len(whole), isinstance(lost, Refused)) == (199, True)
+
+
 def test_what_is_known_beside_the_text_and_of_another_type_is_dropped_by_name() -> None:
     fields = ("url", "title", "published", "source", "language", "first_seen")
     got = line({"id": 1, "text": "x", **{name: ["x"] for name in fields}})

@@ -61,7 +61,7 @@ def _object(data: bytes) -> Mapping[str, Any]:
         record = orjson.loads(data)
         if isinstance(record, dict) and isinstance(record.get("id"), float):
             record = json.loads(data)  # orjson turns whole numbers above 64 bits into floats: their digits are the id
-    except ValueError:
+    except (ValueError, RecursionError):
         # orjson is strict: NaN, half a surrogate pair or a byte that is no UTF-8 somewhere do not spoil the rest.
         try:
             record = json.loads(as_text(data))

@@ -191,15 +191,16 @@ def _has_record(file: BinaryIO) -> bool:
 
 def _no_lines(head: bytes, *, strict: bool) -> str:
     """Why this is the beginning of no JSON Lines file; empty if it may be one. `strict`: its first line must be one."""
-    if not head.startswith(UTF16) and b"\0" in head:
-        return "is binary"
     text = transcoded(head).removeprefix(codecs.BOM_UTF8).strip()
+    begun = text.startswith(b"{") and _is_json(text.partition(b"\n")[0])
+    if b"\0" in head and not head.startswith(UTF16) and not begun:  # a file that a crash padded may hold lines
+        return "is binary"
     if not text:
         return "is empty"
     objects = re.search(rb"(?m)^[ \t]*\{", text)
     if not objects and text.startswith(b"<"):
         return "is a page or XML"
-    if strict and not (text.startswith(b"{") and _is_json(text.partition(b"\n")[0])):
+    if strict and not begun:
         return "does not begin with a line that is a JSON object"
     return ""
 

@@ -67,10 +67,32 @@ def codec_of(file: BinaryIO) -> Codec | None:
     head = file.read(512)
     for codec in _CODECS:
         if codec.magic.match(head):
-            return codec
+            return _with_dictionary(file, codec) if head.startswith(_DICTIONARY) else codec
     name = _SUFFIXES.get(Path(str(file.name)).suffix.lower())
     text = head.lstrip()[:1] in (b"{", b"W", b"[", b"<") or (b"\0" not in head and is_utf8(head))
     return None if text else next((codec for codec in _CODECS if codec.name == name), None)
+
+
+_DICTIONARY = b"\x5d\x2a\x4d\x18"  # a skippable frame that holds what the records of a .warc.zst were compressed with
+_LONGEST_DICTIONARY = 16 << 20
+
+
+def _with_dictionary(file: BinaryIO, codec: Codec) -> Codec:
+    """The codec for a file that begins with its own dictionary (IIPC, "Zstandard compression for WARC"); such a
+    dictionary may be compressed itself."""
+    file.seek(4)
+    size = int.from_bytes(file.read(4), "little")
+    data = file.read(size) if size <= _LONGEST_DICTIONARY else b""
+    try:
+        if data.startswith(b"\x28\xb5\x2f\xfd"):
+            with zstandard.ZstdDecompressor(max_window_size=_LONGEST_DICTIONARY).stream_reader(data) as reader:
+                data = reader.read(_LONGEST_DICTIONARY)
+        dictionary = zstandard.ZstdCompressionDict(data)
+    except (ValueError, *BROKEN):
+        return codec  # reading will tell of the damage
+    return codec._replace(
+        new=lambda: zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=128 << 20).decompressobj()
+    )
 
 
 def is_utf8(head: bytes) -> bool:
