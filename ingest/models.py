@@ -157,6 +157,8 @@ class Capture:
     feed: str | None = None  # the feed (its `Feed.url`) for whose sake it was fetched
     entry: Mapping[str, Any] | None = None
     where: str = ""  # file and offset of its record, for messages
+    site: str | None = None  # what its reader says of the feed (`Feed.site`, `Feed.language`), for a feed's document
+    language: str | None = None
 
     def header(self, name: str) -> str | None:
         """The first header of that name, whatever its case."""

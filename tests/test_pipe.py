@@ -392,7 +392,9 @@ def test_a_landing_that_a_holiday_followed_is_published(pipe: Pipe, server: Faul
     server.on("/feed", Reply(200, rss(item(server.url("/a"), "A", BRIDGE[0])), RSS).validated('"v1"'))
     before = runs.start("poll", now=datetime.now(UTC) - timedelta(days=9))
     fetching.fetch(pipe, before, [asked])  # and no further: it was killed, and the machine was off
-    assert poll(pipe, asked).entries == 0  # 304
+    report = poll(pipe, asked)
+    assert report.entries == 0  # 304
+    assert report.notes == (f"published as well: what run {before.id} had landed and did not get to",)
     (story,) = stories(pipe)
     assert story["title"] == "A"
 
@@ -442,6 +444,19 @@ def test_a_file_of_stories_that_is_damaged_is_made_again_as_its_message_says(pip
     sidecar.unlink()
     assert jobs.digest_archive(pipe, run, source) == pipe.landing.parts() == [part]
     assert len(pipe.landing.part(part).ids) == 1
+
+
+def test_what_its_reader_says_of_a_feed_holds_when_it_is_digested(pipe: Pipe, server: FaultServer) -> None:
+    told = html.escape("".join(f"<p>{text}</p>" for text in (*BRIDGE, *HARBOUR, *BRIDGE)))
+    own, foreign = (f"https://{site}.example/a" for site in ("northwire", "elsewhere"))
+    server.on(
+        "/feed", Reply(200, rss(item(own, "A", told), item(foreign, "B", told), item(own + "b", "Mars", "")), RSS)
+    )
+    feed = Feed(server.url("/feed"), site="https://www.northwire.example/", language="de", full_text=FullText.NEVER)
+    poll(pipe, feed)
+    found = {story["title"]: story for story in stories(pipe)}
+    assert (found["A"]["text_from"], found["B"]["text_from"]) == ("full_feed", "mention")
+    assert (found["A"]["language"], found["Mars"]["language"]) == ("en", "de")
 
 
 def test_landing_keeps_every_response(pipe: Pipe, server: FaultServer) -> None:

@@ -56,6 +56,8 @@ def decode_record(raw: Raw, now: datetime, trusted: bool) -> Capture | None:
         feed=_or_none(note.get("feed")),
         entry=entry if isinstance(entry, dict) else None,
         where=raw.where,
+        site=_or_none(note.get("site")),
+        language=_or_none(note.get("language")),
     )
 
 

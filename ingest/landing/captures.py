@@ -158,7 +158,8 @@ def _octets(line: str) -> bytes:
 
 
 def _note(capture: Capture) -> bytes:
-    note = {"feed": capture.feed, "entry": capture.entry, "addresses": list(capture.addresses)}
+    names = ("feed", "site", "language", "entry")
+    note = {**{name: getattr(capture, name) for name in names}, "addresses": list(capture.addresses)}
     said = {name: value for name, value in note.items() if value}
     return json.dumps(said).encode() if said else b""  # not orjson: an entry may hold half a surrogate pair
 

@@ -120,7 +120,7 @@ def _answers(
 def _learn(work: _Batch, parser: parse.Parser, feed: Feed, fetched: Fetched) -> None:
     """Land the responses of one poll, parse its document, and say what it taught."""
     for response in fetched.responses:
-        work.writer.add(replace(response, feed=feed.url))
+        work.writer.add(replace(response, feed=feed.url, site=feed.site, language=feed.language))
     now = datetime.now(UTC)
     if fetched.reason == "rate-limited" and fetched.retry_after is not None:
         work.limited[feed.url] = time.monotonic() + fetched.retry_after

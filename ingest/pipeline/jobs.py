@@ -86,6 +86,7 @@ def poll(
     for path in left_over(pipe, run):
         left = digest_landings(pipe, run, [path], progress=progress)
         publish(pipe, left, run=runs.owner(path), progress=progress)
+        notes = [*notes, f"published as well: what run {runs.owner(path)} had landed and did not get to"]
     return report(pipe, run, parts, landings=landings, skipped=polls.skipped, notes=notes)
 
 

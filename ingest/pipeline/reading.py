@@ -85,7 +85,7 @@ class Reader:
             yield self.told(self._with_page(told, capture), first_seen=told.captured)
         elif capture.feed:
             try:
-                yield from self._feed(capture, Feed(capture.feed))
+                yield from self._feed(capture, Feed(capture.feed, site=capture.site, language=capture.language))
             except NotAFeed:
                 return  # the feed's line in the report says so
 
