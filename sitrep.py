@@ -16,7 +16,7 @@ def check_ingest() -> None:
     """Raises ImportError, naming the path, where Python's `ingest` is another package than the one beside this file."""
     spec = find_spec("ingest")
     found = Path(spec.origin).resolve() if spec and spec.origin else None
-    if found and found.parent == HERE / "ingest" and found.read_text().startswith('"""Sitrep:'):
+    if found and found.parent == HERE / "ingest" and found.read_bytes().startswith(b'"""Sitrep:'):
         return
     where = found.parent if found else list(spec.submodule_search_locations or []) if spec else "nowhere"
     raise ImportError(

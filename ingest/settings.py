@@ -22,6 +22,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent if (PACKAGE.parent / "seeds").is_dir() else None
+MOST_WORKERS = 1024
+MOST_SHARDS = 1024  # of an index: Elasticsearch's own limit
 PROJECT_URL = "https://github.com/sitrep-news/sitrep"
 
 
@@ -98,9 +100,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         allow_addresses=_networks(environ.get("SITREP_ALLOW_ADDRESSES", "")),
         contact=_one_line(environ.get("SITREP_CONTACT", "")),
         archive=environ.get("SITREP_ARCHIVE", ""),
-        workers=_positive("SITREP_WORKERS", environ.get("SITREP_WORKERS", "")) or len(os.sched_getaffinity(0)),
+        workers=_positive(environ, "SITREP_WORKERS", MOST_WORKERS) or len(os.sched_getaffinity(0)),
         ca_file=environ.get("SITREP_CA_FILE", ""),
-        port=_positive("SITREP_PORT", environ.get("SITREP_PORT", "")) or 8080,
+        port=_positive(environ, "SITREP_PORT", 65_535) or 8080,
         topics_file=environ.get("SITREP_TOPICS", ""),
         sites_file=environ.get("SITREP_SITES", ""),
         time_zone=_zone(environ.get("SITREP_TIME_ZONE", "").strip()),
@@ -111,8 +113,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         elasticsearch_password=_secret(environ, "SITREP_ELASTICSEARCH_PASSWORD"),
         elasticsearch_ca_file=environ.get("SITREP_ELASTICSEARCH_CA_FILE", ""),
         elasticsearch_prefix=_prefix(environ.get("SITREP_ELASTICSEARCH_PREFIX", "")),
-        elasticsearch_shards=_positive("SITREP_ELASTICSEARCH_SHARDS", environ.get("SITREP_ELASTICSEARCH_SHARDS", ""))
-        or 1,
+        elasticsearch_shards=_positive(environ, "SITREP_ELASTICSEARCH_SHARDS", MOST_SHARDS) or 1,
         elasticsearch_replicas=_replicas(environ.get("SITREP_ELASTICSEARCH_REPLICAS", "")),
     )
 
@@ -148,7 +149,7 @@ def _secret(environ: Mapping[str, str], name: str) -> str:
     if environ.get(name):
         raise SettingsError("stands beside the same with _FILE", subject=name, advice="Set one of the two.")
     try:
-        value = _path(f"{name}_FILE", named).read_text().strip()
+        value = _path(f"{name}_FILE", named).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise SettingsError(f"{named} cannot be read: {why}", subject=f"{name}_FILE") from None
@@ -170,11 +171,11 @@ def _networks(value: str) -> tuple[Network, ...]:
         ) from error
 
 
-def _positive(name: str, value: str) -> int:
-    if not value:
+def _positive(environ: Mapping[str, str], name: str, most: int) -> int:
+    if not (value := environ.get(name, "")):
         return 0
-    if not value.isdecimal() or len(value) > 9 or int(value) < 1:
-        raise SettingsError(f"{value[:20]!r} is no whole number from 1 on, or far too large", subject=name)
+    if not value.isdecimal() or len(value) > 9 or not 1 <= int(value) <= most:
+        raise SettingsError(f"{value[:20]!r} is no whole number from 1 to {most}", subject=name)
     return int(value)
 
 

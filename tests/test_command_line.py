@@ -509,6 +509,14 @@ def test_an_export_that_nobody_reads_to_its_end_says_nothing(read: Read, tmp_pat
         assert err in ("", "300 of 300 stories\n"), command
 
 
+def test_a_terminal_of_few_letters_shows_the_rest_as_question_marks(read: Read) -> None:
+    few = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", "import sitrep; sitrep.main()", "search", "--source", "Fjord Post"]
+    ran = subprocess.run(command, env={**read.home.environment, **few}, capture_output=True, check=True)
+    assert ran.stdout.decode("ascii").startswith("Oslo votes for shells ? and says so\n")
+    assert ran.stderr == b"1 of 1 story\n"
+
+
 # --- search and show ------------------------------------------------------------------------------------------------
 def test_search_is_ranked_with_snippet_topics_and_copies(read: Read) -> None:
     hits = read.home("search", "flour", "--json").lines()
@@ -532,6 +540,9 @@ def test_search_filters_and_words(read: Read) -> None:
     assert len(guids("flour", "--limit", "1")) == 1
     assert guids("flour", "--since", "2022-05-25T10:00") == ["flood-2"]
     assert guids("flour", "--source", "Varna Herald") == ["flood-1"]
+    assert guids("title:Ship with flour") == guids('title:"Ship with flour"') == ["flood-2"]  # a shell takes the quotes
+    assert guids("flour", "-title:Ship with flour") == ["flood-1"]
+    assert guids("flour", '-"canned fish"') == []
     assert guids("flour", "--leads") == [read.story("flood-1")["guid"]]
     assert guids("flour", "-reaches") == ["flood-1"]
     assert guids("hali*", "--source", "Coastline") == ["flood-2"]

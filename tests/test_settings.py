@@ -39,7 +39,7 @@ def test_settings_in_another_encoding_are_named(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "9" * 5000])
 def test_numbers_that_are_none_are_named(value: str) -> None:
-    with pytest.raises(SettingsError, match="no whole number from 1 on") as caught:
+    with pytest.raises(SettingsError, match="no whole number from 1 to 1024") as caught:
         settings.load({"SITREP_WORKERS": value})
     assert len(str(caught.value)) < 200
 
@@ -50,3 +50,14 @@ def test_what_is_no_time_zone_is_told(name: str) -> None:
         settings.load({"SITREP_TIME_ZONE": name})
     assert caught.value.subject == "SITREP_TIME_ZONE"
     assert "Europe/Kyiv" in (caught.value.advice or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "most"),
+    [("WORKERS", "0", 1024), ("WORKERS", "9" * 30, 1024), ("PORT", "70000", 65_535), ("PORT", "8080 ", 65_535)],
+)
+def test_a_number_is_one_that_can_be(name: str, value: str, most: int) -> None:
+    with pytest.raises(SettingsError, match=f"is no whole number from 1 to {most}$") as told:
+        settings.load({f"SITREP_{name}": value})
+    assert told.value.subject == f"SITREP_{name}"
+    assert settings.load({"SITREP_WORKERS": "3", "SITREP_PORT": "9090"}).port == 9090

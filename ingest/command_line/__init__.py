@@ -9,6 +9,7 @@ Commands import what they work with when they run: `--help` and completion answe
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -101,6 +102,8 @@ for command in (
 def main() -> None:
     """Run the command that the process was called with, and exit."""
     arguments, debug = _without_debug(sys.argv[1:])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # ? for what the terminal has no letter for
     try:
         result = sitrep.main(arguments, prog_name="sitrep", standalone_mode=False)
     except click.ClickException as error:

@@ -45,7 +45,7 @@ since = click.option("--since", type=Instant(), help="Only stories from this dat
 until = click.option("--until", type=Instant(), help="Only stories before this date (or instant).")
 workers = click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1024),  # as SITREP_WORKERS
     metavar="N",
     help="Worker processes (default: SITREP_WORKERS, else one a core).",
 )

@@ -17,7 +17,9 @@ from ingest.errors import UsageError
 if TYPE_CHECKING:
     from ingest.models import Story
 
-EXCLUDED = re.compile(r"-[^\W_].+", re.DOTALL)  # -word or -"a phrase", no option: those of more letters have two dashes
+# -word or -"a phrase", no option: those of more letters have two dashes
+EXCLUDED = re.compile(r'-(?:title:)?["“„«]?[^\W_].+', re.DOTALL | re.IGNORECASE)
+SIGNS = re.compile(r"(-?(?:title:)?)(.*)", re.DOTALL | re.IGNORECASE)
 
 
 class _Search(click.Command):
@@ -87,9 +89,9 @@ def _typed(words: Iterable[str]) -> str:
 
 
 def _quoted(argument: str) -> str:
-    sign, phrase = ("-", argument[1:]) if argument.startswith("-") else ("", argument)
+    signs, phrase = SIGNS.fullmatch(argument).groups()  # type: ignore[union-attr]  # it matches anything
     plain = " " not in phrase.strip() or '"' in phrase
-    return argument if plain or re.search(r"\s-|\*(\s|$)", phrase) else f'{sign}"{phrase}"'
+    return argument if plain or re.search(r"\s-|\*(\s|$)", phrase) else f'{signs}"{phrase}"'
 
 
 @click.command(short_help="Show a story with its evidence, copies and revisions.")
