@@ -11,8 +11,8 @@ LONGEST_WORD = 60  # code points; longer tokens are no words
 HEAD = 3  # letters by which words with `*` are looked up; the shortest of them have one less
 ELIDING = frozenset({"fr", "it", "ca"})  # an apostrophe ends a word there: l'armée; elsewhere it stands inside one
 
-_WORD = re.compile(r"[^\W_]+(?:['’ʼ][^\W_]+)*")
-_ELIDED_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\W_]++(?:['’ʼ][^\W_]++)*+")
+_ELIDED_WORD = re.compile(r"[^\W_]++")
 
 
 @dataclass(frozen=True, slots=True)
