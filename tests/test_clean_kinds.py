@@ -211,7 +211,7 @@ def test_a_name_that_every_paragraph_of_the_text_bears_says_nothing() -> None:
 
 
 def test_hidden_appeals_longer_than_a_short_story_are_no_story() -> None:
-    appeals = "".join(f"<div class='hidden'><p>{OTHER} Give as little as {n} a month.</p></div>" for n in range(6))
+    appeals = "".join(f"<div class='hidden'><p>{OTHER} Give as little as {n} a month.</p></div>" for n in range(8))
     page = f"<article><h1>The harbour of Sel is open again</h1><p>{FIRST}</p><p>{SECOND}</p>{appeals}</article>"
     assert paragraphs(page) == [FIRST, SECOND]
 
@@ -397,3 +397,63 @@ def test_the_day_in_the_line_near_the_heading_is_that_of_the_story(line: str, da
     html = f"<h1>The bridge over the river stays closed</h1>{line}{STORY}<div>{other * 12}</div>"
     found = cleaned(html, url=None)
     assert (found.published, found.published_from) == (day, "page: text")
+
+
+# ---- lines that are the site's own
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Get the day's news and the tide tables, every morning, in your inbox.",
+        "Subscribe to the free harbour newsletter of the Courier and never miss a ship.",
+        "Der Newsletter der Hafenpost informiert jeden Morgen über Schiffe, jetzt abonnieren.",
+        "Some of the links on this page are so marked: this post contains affiliate links.",
+        "When readers buy through links on our site, we may earn an affiliate commission.",
+        "Il vous reste 62 % de cet article à lire. La suite est réservée aux abonnés.",
+        "Если вы нашли ошибку, выделите её мышкой и нажмите Ctrl+Enter.",
+        "Um eingebettete Inhalte zu sehen, stimmen Sie bitte zu, dass personenbezogene Daten übermittelt werden. " * 5,
+        "免责声明：文中所述仅供参考，请读者自行核实。",
+        "This content is hosted by Sample Pictures, which may be using cookies and other technologies.",
+        "Follow the Courier's full coverage of the harbour at https://news.example/harbour",
+    ],
+)
+def test_what_a_site_says_for_itself_is_no_text(line: str) -> None:
+    assert paragraphs(f"<article>{STORY}<p>{line}</p><p>{OTHER}</p></article>") == [FIRST, SECOND, THIRD, OTHER]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "The council sends a newsletter to everybody who lives by the harbour, and twelve people have read it so far.",
+        "“We get no answer from the commission, and I make no secret of it,” said the harbour master on Tuesday.",
+        "Whoever finds a strange bill in your inbox is as lost as we are, she told the fishermen of the island.",
+        "The commission for ports said on Tuesday that we cannot earn back what the repairs of the harbour cost.",
+        "Want and hunger, or flour that rots on the quay: is that a choice?",
+        "The post offices of the island wait for new boxes; everybody keeps an inbox on the kitchen table until then.",
+    ],
+)
+def test_a_story_may_speak_of_what_sites_say_for_themselves(line: str) -> None:
+    assert line in paragraphs(f"<article>{STORY}<p>{line}</p></article>")
+
+
+def test_a_heading_of_a_part_may_stand_above_one_of_a_part_of_it() -> None:
+    page = f"<article>{STORY}<h2>The quay</h2><h3>Its stones</h3><p>{OTHER}</p><h3>Its end</h3><h2>Gone</h2></article>"
+    assert paragraphs(page) == [FIRST, SECOND, THIRD, "The quay", "Its stones", OTHER]
+
+
+def test_a_heading_to_which_a_table_of_contents_leads_is_kept() -> None:
+    page = f'<p>{FIRST}</p><h2 class="toc-1">The quay</h2><p>{SECOND}</p><div class="toc">Contents</div>'
+    assert paragraphs(page) == [FIRST, "The quay", SECOND]
+
+
+def test_the_line_with_the_day_above_the_first_sentence_is_no_text() -> None:
+    line = "By Ines Falk in the harbour, 24 May 2022, 10:15"
+    assert paragraphs(f"<article><p>{line}</p>{STORY}</article>") == [FIRST, SECOND, THIRD]
+
+
+def test_a_short_story_is_not_lost_among_longer_ones_below_it() -> None:
+    rows = "".join(f'<article class="post post-{n}"><h2>Another {n}</h2><p>{OTHER} {n}</p></article>' for n in range(8))
+    story = f'<article class="post post-9"><h1>The harbour of Sel</h1>{STORY}</article>'
+    page = f'<div>{story}<article class="box">{rows}</article></div>'
+    assert paragraphs(page) == [FIRST, SECOND, THIRD]

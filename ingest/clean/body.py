@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 from ingest import sites, words
-from ingest.clean import cards, container, entries, fragments, kinds, markup, script_state
+from ingest.clean import cards, container, datelines, entries, fragments, kinds, markup, script_state
 from ingest.clean.blocks import HEADINGS, Block, Element, Outline, names_around
 from ingest.clean.container import DENSITY, ends, is_dense, width
-from ingest.clean.furniture import ONWARD, OWN, STANDFIRST, is_signature, reserves_rights
+from ingest.clean.furniture import ONWARD, OWN, STANDFIRST, is_signature, reserves_rights, speaks_for_the_site
 
 # Less than this (in letters of an alphabet) is a teaser, a caption or a consent notice: then trafilatura is asked, and
 # what the page carries as data is looked at.
@@ -165,12 +165,14 @@ def _against(block: Block, element: Element) -> str | None:
         return "caption"
     if block.tag in HEADINGS:
         return "heading in a link" if links > 0.6 else None
-    if links > 0.6 and not (links < 0.85 and length > 100 and block.tag == "p" and ends(text)):
+    if links > 0.6 and not (links < 0.85 and length > 100 and block.tag == "p" and ends(text) and text[-1] != "]"):
         return "links"
     if length < 700 and reserves_rights(text):
         return "rights"
     if length < 250 and OWN.match(text):
         return "leads on or credits"
+    if speaks_for_the_site(text):
+        return "speaks for the site"
     if block.tag not in _TEXT and length < 50 and not ends(text):
         return "short, no sentence"
     return None
@@ -235,6 +237,8 @@ def _trim(chosen: list[Block]) -> None:
             break
         if block.tag not in HEADINGS and _is_scrap(block, 40 if block.tag == "p" else 80):
             _drop(block, "before the first sentence")
+        elif block.kept and datelines.is_about_a_day(block.text):
+            _drop(block, "its day")
     for block in reversed(chosen):
         if not block.kept:
             continue
@@ -248,16 +252,15 @@ def _is_scrap(block: Block, length: int) -> bool:
 
 
 def _drop_headings_of_nothing(chosen: list[Block]) -> None:
-    followed = False
+    """Drop headings behind which no text stands; that of a part may be followed by that of a part of it."""
+    followed = ""  # the tag of what was kept behind
     for block in reversed(chosen):
         if not block.kept:
             continue
-        if block.tag in HEADINGS:
-            if not followed:
-                _drop(block, "heading of nothing")
-            followed = False
+        if block.tag in HEADINGS and (not followed or (followed in HEADINGS and followed <= block.tag)):
+            _drop(block, "heading of nothing")
         else:
-            followed = True
+            followed = block.tag
 
 
 _MOST_STANDFIRSTS = 3

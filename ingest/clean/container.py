@@ -223,7 +223,7 @@ class _Descent:
         return [
             child
             for child in children
-            if self.elements[child].mass >= 0.25 * self.elements[here].mass
+            if self.elements[child].mass >= 0.2 * self.elements[here].mass
             and self.named_mass[child] >= 0.7 * self.elements[child].mass
         ]
 

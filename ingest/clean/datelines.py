@@ -154,6 +154,13 @@ def _points(block: Block, start: int, end: int, names: str) -> int:
     return points
 
 
+def is_about_a_day(line: str) -> bool:
+    """Whether a line writes a day and next to nothing else: who says it, and when."""
+    if len(line) > 2 * _BESIDE:
+        return False
+    return any(len(_CLOCK.sub("", line)) - (end - start) < _BESIDE for _day, start, end in dates.days_in(line))
+
+
 def heading(blocks: Sequence[Block], title: str | None) -> int | None:
     """The number of the block that is the story's heading."""
     told = words.letters(title or "")

@@ -26,6 +26,8 @@ OWN = re.compile(
     | werbung | anzeige | lesen[ ]sie[ ]auch | mehr[ ]zum[ ]thema
     | (?:à[ ])?lire[ ]aussi | publicité | publicidad | lee[ ]también | leia[ ](?:mais|também) | leggi[ ]anche
     | читайте[ ]также | читайте[ ]також
+    | follow[ ][^.]{1,60}[ ]coverage\b | by[ ](?:signing[ ]up|subscribing|submitting)[ ] | required[ ]reading\b
+    | try[ ]refreshing[ ]your[ ] | this[ ]field[ ]is[ ]for[ ] | \(?(?:本文)?来源[：:] | \(本文来源
     )""",
     re.I | re.VERBOSE,
 )
@@ -35,7 +37,7 @@ _RIGHTS = (
     "todos los derechos reservados", "todos os direitos reservados", "tutti i diritti riservati",
     "wszelkie prawa zastrzeżone", "все права защищены", "всі права захищені",
     "may not be published", "may not be reproduced", "版权所有", "版權所有", "未经授权", "未經授權", "請勿擅自",
-    "转载请注明", "无断转载", "無断転載",
+    "转载请注明", "无断转载", "無断転載", "免责声明", "免責聲明", "并不意味着赞同", "不代表本",
 )  # fmt: skip
 _COPYRIGHT = re.compile(r"©\s*(?:\d{4}|[A-Z])|(?:\([cC]\)|[cC]opyright|COPYRIGHT)\s*(?:©|\d{4})")
 
@@ -58,6 +60,36 @@ def _holds(text: str, any_of: tuple[str, ...]) -> bool:
         if words in text:
             return True
     return False
+
+
+# What sites say for themselves, anywhere in a paragraph: of newsletters, of what links earn them, of what must be paid
+# for or agreed to, of mistakes to be reported; and the words of which one stands in each.
+_FOR_ITSELF = re.compile(
+    r"""\b(?:get|receive|delivered|sent|straight|direct|daily|weekly|every)\b.{0,120}\b(?:in|to)[ ]your[ ]inbox\b
+    | \bnewsletter\b.{0,120}\b(?:abonnier|anmeld|informier|bestell|subscribe\b|sign[ ]up\b|inscri|iscri|suscr|zapis)
+    | \b(?:abonnier|anmeld|subscribe[ ]to\b|sign[ ]up\b|inscri|iscri|suscr|zapis).{0,80}\bnewsletter
+    | \b(?:contains?|includes?|sind|enthält|enthalten)\b.{0,30}\baffiliate[- ]?links?\b
+    | \b(?:earn|receive|get|make)s?[ ](?:(?:us|an?|small|little|affiliate|referral|sales)[ ]){0,4}commissions?\b
+    | \bréservée?s?[ ]aux[ ]abonnés | \bil[ ]vous[ ]reste[ ].{1,12}[ ]à[ ]lire | 会員限定
+    | \bctrl\s?\+\s?enter\b | \bthis[ ]content[ ]is[ ](?:hosted|provided)[ ]by\b
+    """,
+    re.I | re.VERBOSE,
+)
+_OF_ITSELF = (
+    "inbox", "newsletter", "affiliate", "commission", "abonné", "il vous reste", "会員限定", "ctrl", "this content is",
+)  # fmt: skip
+_LONGEST_OF_ITSELF = 500
+# What stands in German in place of what another site shows; it is longer.
+_EMBEDDED = re.compile(r"personenbezogenen? daten.{0,200}dritt|(?:eingebettet|extern).{0,200}personenbezogen", re.I)
+_LONGEST_EMBEDDED = 1_000
+
+
+def speaks_for_the_site(text: str) -> bool:
+    """Whether a paragraph tells nothing of the story, but what the site offers, earns or asks."""
+    lowered = text.casefold()
+    if len(text) < _LONGEST_OF_ITSELF and _holds(lowered, _OF_ITSELF) and _FOR_ITSELF.search(text):
+        return True
+    return "personenbezogen" in lowered and len(text) < _LONGEST_EMBEDDED and _EMBEDDED.search(text) is not None
 
 
 # Headings of what follows a story.
@@ -85,7 +117,7 @@ _SIGNATURE = re.compile(
     r"""\W*(?:
     (?:you[ ]can[ ]|please[ ])?(?:email|reach|contact)[ ].{0,60}@
     | more[ ]information: | (?:tags?|topics|filed[ ]under|categories|keywords)\b
-    | want[ ].{0,80}\?
+    | want[ ](?:more|to[ ](?:know|read|learn|hear|get|stay|join|submit|support|help[ ]us)|the[ ]latest)\b.{0,80}\?
     | don.t[ ]miss\b
     | (?:the[ ])?(?:author|autor(?:in)?|l.auteur)[ ](?:is|ist|est)\b
     | [^.]{3,60}[ ]is[ ](?:an?|the)[ ](?:[\w-]+[ ]){0,3}?

@@ -67,7 +67,13 @@ def judged(tag: str, names: str, role: str, itemprop: str) -> tuple[str, bool]:
     against, is_body = _read(names)
     if tag in _STORY_TAGS:
         return "", is_body
+    if against == _TARGET and tag in _HEADINGS:
+        return "", is_body
     return against, is_body and not against
+
+
+_TARGET = "named toc"  # so headings are named to which a table of contents leads
+_HEADINGS = frozenset(("h2", "h3", "h4", "h5", "h6"))
 
 
 @functools.lru_cache(maxsize=20_000)
