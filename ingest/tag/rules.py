@@ -39,18 +39,25 @@ class Book:
 
 
 class Rules:
-    """Rules ready to be applied: `version` identifies the file's content and this engine, `topics` their order."""
+    """The rules of a file: `version` identifies its content and this engine, `topics` their order."""
 
     def __init__(self, file: RulesFile, version: str) -> None:
         self.version = version
         self.topics = file.topics
         self.names = tuple(rule.name for rule in file.rules)
-        self._books = {language: compile_book(file, file.rules, language) for language in file.languages}
+        self._file = file
+        self._languages = frozenset(file.languages)
+        self._books: dict[str, Book] = {}
 
     def book(self, language: str | None) -> Book | None:
-        """The book of that language. Where it is not known, or has no rules, the English one: a wrong guess of the
-        language of an English text costs nothing then, and other languages hardly meet an act and a thing in it."""
-        return self._books.get((language or "en").lower()[:2]) or self._books.get("en")
+        """The book of that language, compiled when it is first asked for. Where it is not known, or has no rules, the
+        English one: a wrong guess of the language of an English text costs nothing then, and other languages hardly
+        meet an act and a thing in it."""
+        code = (language or "en").lower()[:2]
+        code = code if code in self._languages else "en"
+        if code not in self._books and code in self._languages:
+            self._books[code] = compile_book(self._file, self._file.rules, code)
+        return self._books.get(code)
 
 
 def compile_book(file: RulesFile, rules: Iterable[Rule], language: str) -> Book:
