@@ -47,7 +47,7 @@ down: install ## Stop what `make up` started
 	@$(BIN)/python ops/up.py down
 
 test: lint ## Every check: style, types, floors, tests
-	@echo "== pytest"; $(BIN)/pytest -q -n auto --dist loadfile
+	@echo "== pytest"; $(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 lint: install ## Style, types and floors alone
 	@echo "== ruff check"; $(BIN)/ruff check --quiet .
