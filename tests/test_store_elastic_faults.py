@@ -36,6 +36,7 @@ from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
 from ingest.store import Lease, Query, Slice, Store
+from ingest.store.elastic import bulk, leasing
 from ingest.store.elastic import connection as wire
 from ingest.store.elastic.layout import SMALL
 from tests import elastic_server
@@ -223,33 +224,34 @@ def test_killed_while_it_is_written_to_and_not_there_afterwards(
     def soon() -> None:
         threading.Timer(0.02, node.kill).start()  # in the middle of the request
 
-    before_bulk(served, monkeypatch, number, soon)
-    with pytest.raises(StoreGone, match="reached"):
-        publish(served, run="r")
-    monkeypatch.undo()
-    monkeypatch.setattr(publishing, "ARCHIVE_SLICE", 100)
-    time.sleep(0.1)
-    with pytest.raises(StoreGone, match="cannot be reached"):  # not there at the start either
-        publish(served, run="r")
+    with monkeypatch.context() as patched:
+        patched.setattr(wire, "TRIES_GONE", 2)  # it does not come back meanwhile
+        before_bulk(served, patched, number, soon)
+        with pytest.raises(StoreGone, match="reached"):
+            publish(served, run="r")
+        time.sleep(0.1)
+        with pytest.raises(StoreGone, match="cannot be reached"):  # not there at the start either
+            publish(served, run="r")
     node.start()
+    monkeypatch.setattr(leasing, "is_gone", lambda _: True)  # the process of the first, whose lease nobody took back
     publish(served, run="r")
     assert outcome(served.store) == expected
 
 
-def test_stopped_for_20_seconds(
+def test_stopped_for_longer_than_two_requests_wait(
     served: Pipe, node: ElasticServer, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that hangs is waited for; what timed out was carried out all the same, when it went on."""
-    monkeypatch.setattr(wire, "REQUEST_TIMEOUT", 8.0)
+    monkeypatch.setattr(wire, "REQUEST_TIMEOUT", 4.0)
 
     def stop() -> None:
         node.signal(signal.SIGSTOP)
-        threading.Timer(20, node.signal, [signal.SIGCONT]).start()
+        threading.Timer(10, node.signal, [signal.SIGCONT]).start()
 
     before_bulk(served, monkeypatch, 3, stop)
     started = time.monotonic()
     publish(served, run="r")
-    assert time.monotonic() - started > 19
+    assert time.monotonic() - started > 9
     assert outcome(served.store) == expected
 
 
@@ -273,9 +275,18 @@ def test_a_read_only_month(served: Pipe, node: ElasticServer, expected: Any, mon
 
 
 def test_a_full_write_queue(served: Pipe, node: ElasticServer, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others write as fast as they can, into a queue of four."""
+    """Others write as fast as they can, into a queue of four, until we have been refused some times."""
     monkeypatch.setattr(publishing, "ARCHIVE_SLICE", STORIES)
     stop, refused = threading.Event(), 0
+    plain, waited = wire.pause, iter(range(1, 1000))
+
+    def pause(*args: Any) -> None:
+        if next(waited) == 4:
+            stop.set()
+        plain(*args)
+
+    for module in (wire, bulk):
+        monkeypatch.setattr(module, "pause", pause)
 
     def others() -> None:
         nonlocal refused
