@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.dedup.arrays import PAIRS, Hashes, Ints, at_least, once, repeated
+from ingest.dedup.arrays import Flags, Hashes, Ints, at_least, repeated
 from ingest.dedup.lookup import Lookup, Sought
-from ingest.dedup.postings import BITS, EXTRA, NUMBER, numbers
+from ingest.dedup.postings import BITS, EXTRA, Found, numbers
 from ingest.dedup.scene import Scene, around
 from ingest.dedup.stretch import Stretch
 from ingest.dedup.verdicts import FEWEST, SUSPECT
+
+PAIRS = 1 << 18  # of texts that share a shingle, at once: they fit the cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,44 +33,78 @@ class Alike:
 
 
 def alike(scene: Scene, n: int, sought: Sought, lookup: Lookup) -> Iterator[Alike]:
-    """What shares enough with these texts of a stretch, whose shingles `lookup` knows of."""
+    """What shares enough with these texts of a stretch, whose shingles `lookup` knows of. Of two texts of the stretch
+    that are both fresh the later one has the other."""
+    if not len(sought.keys):
+        return
     stretch = scene.stretches[n]
     at = lookup.at(sought.keys)
-    nearby = [there for there in around(n, 1) if len(scene.stretches.get(there, ()))]
-    usable = {there: (lookup.found(there).counts > 0) & ~lookup.heavy(n) & ~lookup.heavy(there) for there in nearby}
-    most = max(
-        ((lookup.found(there).counts[at] * sought.counts)[usable[there][at]].sum() for there in nearby), default=0
-    )
-    if most > PAIRS:
-        texts = once(sought.texts())
-        if len(texts) > 1:  # all that a text shares has to be counted at once
-            first = sought.texts() < texts[len(texts) // 2]
-            for half in (first, ~first):
-                yield from alike(scene, n, sought.only(half), lookup)
+    where = np.arange(len(lookup.keys))[at]
+    for there in around(n, 1):
+        if not len(scene.stretches.get(there, ())):
+            continue
+        found = lookup.found(there)
+        usable = ((found.counts > 0) & ~lookup.heavy(n) & ~lookup.heavy(there))[at]
+        which = np.flatnonzero(np.repeat(usable, sought.counts))
+        later = sought.later()[which] if sought.fresh and there == n else None
+        asks = _Asks(found, np.repeat(where, sought.counts)[which], sought.postings[which], later)
+        for one, other, shared, extras in asks.shared():
+            apart = (one != other) | (there != n) | stretch.several.values[one]  # or copies of it
+            yield _enough(scene, (n, there), one[apart], other[apart], shared[apart], extras[apart])
+        if later is not None:
+            one, shared, extras = asks.own(stretch.several.values)
+            yield _enough(scene, (n, n), one, one, shared, extras)
+
+
+class _Asks:
+    """Some postings, and where the others of their keys are among what was found."""
+
+    def __init__(self, found: Found, where: Ints, postings: Hashes, later: Ints | None) -> None:
+        """`later`: leave out so many carriers of the key of each, the last ones."""
+        self._found, self._where = found, where
+        self._texts = numbers(postings)
+        self._extra = postings >= EXTRA
+        self._sizes, self._last = found.counts[where], None
+        if later is not None:
+            self._sizes -= later
+            self._last = found.lengths[-1][where] - later
+
+    def own(self, chosen: Flags) -> tuple[Ints, Ints, Ints]:
+        """Those of the texts that have this flag, how many shingles of each are asked for, how many of them are beyond
+        the regular sample."""
+        at = np.flatnonzero(chosen[self._texts])
+        texts, counts = repeated(np.sort(self._texts[at]))
+        extra = at[self._extra[at]]
+        return texts, counts, np.bincount(np.searchsorted(texts, self._texts[extra]), minlength=len(texts))
+
+    def shared(self) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
+        """Each pair that shares at least `FEWEST`: (text, text of the stretch there, shingles in common, how many of
+        them are beyond the regular sample)."""
+        for part in self._parts():
+            pairs, shared = repeated(self._pairs(part))
+            enough = np.flatnonzero(shared >= FEWEST)
+            pairs, shared = pairs[enough], shared[enough]
+            some, count = repeated(self._pairs(part[self._extra[part]]))
+            some, count = np.append(some, np.uint64(2**64 - 1)), np.append(count, 0)
+            at = np.searchsorted(some, pairs)
+            yield (pairs >> BITS).view(np.int64), numbers(pairs), shared, np.where(some[at] == pairs, count[at], 0)
+
+    def _pairs(self, part: Ints) -> Hashes:
+        last = None if self._last is None else self._last[part]
+        return self._found.pairs(self._where[part], self._texts[part].view(np.uint64) << BITS, last)
+
+    def _parts(self) -> Iterator[Ints]:
+        """All postings, as indices, in parts: what a text shares is counted at once, and of how many texts depends on
+        the pairs that it makes."""
+        whole = int(self._sizes.sum())
+        if whole <= PAIRS:
+            yield np.arange(len(self._texts))
             return
-    for there in nearby:
-        which = np.flatnonzero(np.repeat(usable[there][at], sought.counts))
-        where = np.repeat(at, sought.counts)[which]
-        one, other, shared, extras = _shared(lookup, there, where, sought.postings[which])
-        apart = (one != other) | (there != n) | stretch.several.values[one]  # or copies of it
-        yield _enough(scene, (n, there), one[apart], other[apart], shared[apart], extras[apart])
-
-
-def _shared(lookup: Lookup, there: int, where: Ints, postings: Hashes) -> tuple[Ints, Ints, Ints, Ints]:
-    """Each pair that shares at least `FEWEST`: (text, text of the stretch there, shingles in common, how many of them
-    are beyond the regular sample)."""
-    found = lookup.found(there)
-    asking = postings << BITS
-    asking &= NUMBER << BITS
-    pairs, shared = repeated(found.pairs(where, asking))
-    extras = np.zeros(len(pairs), np.int64)
-    extra = np.flatnonzero(postings >= EXTRA)
-    if len(extra):
-        some, count = repeated(found.pairs(where[extra], asking[extra]))
-        extras[np.searchsorted(pairs, some)] = count
-    enough = np.flatnonzero(shared >= FEWEST)
-    pairs = pairs[enough]
-    return (pairs >> BITS).view(np.int64), numbers(pairs), shared[enough], extras[enough]
+        texts = self._texts - self._texts.min()
+        sizes = np.cumsum(np.bincount(texts, self._sizes))
+        of = (sizes / PAIRS).astype(np.uint16)[texts]
+        order = np.argsort(of, kind="stable")
+        yield from np.split(order, np.flatnonzero(np.diff(of[order])) + 1)
 
 
 def _enough(scene: Scene, where: tuple[int, int], one: Ints, other: Ints, shared: Ints, extras: Ints) -> Alike:

@@ -14,11 +14,17 @@ from ingest.dedup.stretch import Stretch
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sought:
-    """The postings of some texts in order, their keys, each once, and how many postings each has."""
+    """The postings of some texts in order, their keys, each once, and how many postings each has. `fresh`: these texts
+    are the last ones that were added, all that were added then."""
 
     postings: Hashes
     keys: Hashes
     counts: Ints
+    fresh: bool
+
+    @classmethod
+    def by(cls, postings: Hashes, *, fresh: bool = False) -> Sought:
+        return cls(postings, *repeated(postings & ~NUMBER), fresh)
 
     @classmethod
     def of(cls, stretch: Stretch, texts: Ints) -> Sought:
@@ -26,16 +32,15 @@ class Sought:
         postings = keyed(hashes)
         postings |= texts.view(np.uint64)[whose]
         postings.sort()
-        return cls(postings, *repeated(postings & ~NUMBER))
+        return cls.by(postings)
 
     def texts(self) -> Ints:
         """The text of each posting."""
         return numbers(self.postings)
 
-    def only(self, which: Flags) -> Sought:
-        """Some of its postings."""
-        postings = self.postings[which]
-        return Sought(postings, *repeated(postings & ~NUMBER))
+    def later(self) -> Ints:
+        """How many postings from each on have its key: itself and those of later texts."""
+        return np.repeat(np.cumsum(self.counts), self.counts) - np.arange(len(self.postings))
 
 
 class Lookup:
@@ -49,9 +54,9 @@ class Lookup:
         self._found: dict[int, Found] = {}
         self._counts: dict[int, Ints] = {}
 
-    def at(self, keys: Hashes) -> Ints:
+    def at(self, keys: Hashes) -> Ints | slice:
         """The places of these among its own keys."""
-        return np.arange(len(keys)) if keys is self.keys else np.searchsorted(self.keys, keys)
+        return slice(None) if keys is self.keys else np.searchsorted(self.keys, keys)
 
     def found(self, n: int) -> Found:
         if n not in self._found:

@@ -1,29 +1,32 @@
 """Which texts carry a shingle: an index that grows by slices and is asked for many shingles at once.
 
 A posting is one number: the shingle's key in its high bits, the text's number in its low ones. Postings lie in a few
-sorted runs. What is new is a run of its own until it is a quarter of the one before it, then the two become one: each
-posting is merged a few times in its life, and asking costs a few binary searches.
+sorted runs. What is new is a run of its own until it is a part of the one before it, then the two become one: each
+posting is merged a few times in its life. Short runs are arrays of postings, which are merged and searched within the
+cache; long ones whose shingles stand in several texts are packed, which takes half of the memory, and a third of the
+time to ask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.dedup.arrays import Flags, Hashes, Ints, ranges, run_on
+from ingest.dedup.arrays import Flags, Hashes, Ints, ranges, repeated, run_on
 from ingest.dedup.fingerprint import BOUND
 
+Numbers = NDArray[np.uint32]
+
 BITS = np.uint64(26)  # of a text's number: 67 million texts in three days would not fit into memory anyway
-STEP = np.uint64(1) << BITS
-NUMBER = STEP - np.uint64(1)
+NUMBER = (np.uint64(1) << BITS) - np.uint64(1)
 EXTRA = np.uint64(1 << 63)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-_GROWTH = 4
-_STEPS = 8
-_PIECE = 1 << 18
+_LONG = 1 << 21  # postings of a run that is packed
+_PARTS = 64  # what is above the low half of a key
 
 
 def keyed(hashes: Hashes) -> Hashes:
@@ -45,7 +48,7 @@ def numbers(postings: Hashes) -> Ints:
 class Found:
     """Where the postings of some keys are: in each run, from where on and how many."""
 
-    runs: tuple[Hashes, ...]
+    runs: tuple[Numbers | Hashes, ...]  # the texts of each, and what else may stand above `NUMBER`
     starts: tuple[Ints, ...]
     lengths: tuple[Ints, ...]
     counts: Ints  # in all runs together
@@ -56,20 +59,21 @@ class Found:
             which = np.arange(len(self.counts))
         for run, starts, lengths in zip(self.runs, self.starts, self.lengths, strict=True):
             slots, whose = ranges(starts[which], lengths[which])
-            yield numbers(run[slots]), whose
+            yield (run[slots] & NUMBER).view(np.int64), whose
 
-    def pairs(self, which: Ints, asking: Hashes) -> Hashes:
+    def pairs(self, which: Ints, asking: Hashes, last: Ints | None = None) -> Hashes:
         """The number of each text that carries one of these keys (indices), together with what asks for that key:
-        `asking` has its low bits free for it. In order."""
+        `asking` has its low bits free for it. In order. `last`: how many carriers in the last run count, the first
+        ones; all, if not told."""
         parts = [np.empty(0, np.uint64)]
-        for run, starts, lengths in zip(self.runs, self.starts, self.lengths, strict=True):
-            some = which[lengths[which] > 0] if len(self.runs) > 1 else which
-            asks = asking[lengths[which] > 0] if len(self.runs) > 1 else asking
-            found = run[run_on(starts[some], lengths[some])]
-            found &= NUMBER
-            found |= np.repeat(asks, lengths[some])
+        for k, (run, starts, lengths) in enumerate(zip(self.runs, self.starts, self.lengths, strict=True), 1):
+            counts = last if last is not None and k == len(self.runs) else lengths[which]
+            some = np.flatnonzero(counts)
+            counts = counts[some]
+            found = np.repeat(asking[some], counts)
+            found |= run[run_on(starts[which[some]], counts)] & NUMBER
             parts.append(found)
-        result = np.concatenate(parts)
+        result = np.concatenate(parts) if len(parts) > 2 else parts[-1]
         result.sort()
         return result
 
@@ -78,31 +82,36 @@ class Postings:
     """See the module's docstring."""
 
     def __init__(self) -> None:
-        self._runs: list[_Run] = []
+        self._runs: list[_Run | _Packed] = []
 
     def __len__(self) -> int:
-        return sum(len(run.postings) for run in self._runs)
+        return sum(map(len, self._runs))
 
     def add(self, postings: Hashes) -> None:
-        """Add these, in any order."""
+        """Add these, which are in order."""
         if not len(postings):
             return
-        new = np.sort(postings)
-        while self._runs and len(self._runs[-1].postings) < _GROWTH * len(new):
-            new = np.concatenate((self._runs.pop().postings, new))
-            new.sort(kind="stable")  # merges what is sorted in runs
-        self._runs.append(_Run(new))
+        some: list[_Run | _Packed] = [_Run(postings)]
+        size = len(postings)
+        while self._runs and len(self._runs[-1]) < self._runs[-1].growth * size:
+            some.append(self._runs.pop())
+            size += len(some[-1])
+        short = [run.postings for run in some if isinstance(run, _Run)]
+        if len(short) < len(some):
+            self._runs.append(_Packed(_parts(some)))
+            return
+        new = _Run(_merged(short))
+        self._runs.append(_Packed(_parts([new])) if size >= _LONG and new.crowded() else new)
 
     def drop(self, dead: Flags) -> None:
         """Take out the postings of these texts (a flag for each number)."""
-        kept = (run.postings[~dead[numbers(run.postings)]] for run in self._runs)
-        self._runs = [_Run(some) for some in kept if len(some)]
+        kept = (run.without(dead) for run in self._runs)
+        self._runs = [run for run in kept if len(run)]
 
     def pieces(self) -> Iterator[Hashes]:
         """All postings, in pieces that are in order."""
         for run in self._runs:
-            for start in range(0, len(run.postings), _PIECE):
-                yield run.postings[start : start + _PIECE]
+            yield from _parts([run])
 
     def find(self, keys: Hashes) -> Found:
         """Look for these keys, ascending."""
@@ -115,36 +124,116 @@ class Postings:
 
 
 class _Run:
-    """Postings in order. Of a long run a table says where those with the same highest bits begin: from there it is a
-    step or two, and a binary search through main memory would take ten times as many."""
+    """Postings in order. What is added becomes part of it when it is no less than one in `growth`."""
+
+    growth = 4
 
     def __init__(self, postings: Hashes) -> None:
         self.postings = postings
-        bits = min(len(postings).bit_length() - 2, 24)
-        self._shift = np.uint64(63 - bits)  # all but the highest bit, `EXTRA`
-        self._begin: NDArray[np.int32] | None = None
-        if bits > 13:
-            edges = np.arange(1 << bits, dtype=np.uint64) << self._shift
-            self._begin = np.searchsorted(postings, edges).astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self.postings)
+
+    def part(self, part: int) -> Hashes:
+        first = int(np.searchsorted(self.postings, np.uint64(part * 2**58)))
+        stop = int(np.searchsorted(self.postings, np.uint64((part + 1) * 2**58 - 1), side="right"))
+        return self.postings[first:stop]
+
+    def crowded(self) -> bool:
+        """Whether a key has two texts or more on average; else packing saves nothing."""
+        part = self.part(0)
+        return 2 * len(repeated(part >> BITS)[0]) <= len(part)
+
+    def without(self, dead: Flags) -> _Run:
+        return _Run(self.postings[~dead[numbers(self.postings)]])
 
     def find(self, keys: Hashes) -> tuple[Ints, Ints]:
-        """Where the postings of each key begin, and how many there are."""
-        starts = self._first(keys)
-        there = np.flatnonzero(starts < len(self.postings))
-        there = there[(self.postings[starts[there]] ^ keys[there]) < STEP]
+        """Where the postings of each key, ascending, begin, and how many there are."""
+        starts = np.searchsorted(self.postings, keys)
+        last = np.minimum(starts, len(self.postings) - 1)
+        there = np.flatnonzero((self.postings[last] ^ keys) <= NUMBER)
         lengths = np.zeros(len(keys), np.int64)
-        lengths[there] = self._first(keys[there] | NUMBER) - starts[there]
+        lengths[there] = np.searchsorted(self.postings, keys[there] | NUMBER, side="right") - starts[there]
         return starts, lengths
 
-    def _first(self, wanted: Hashes) -> Ints:
-        """How many postings are less than each of these, ascending ones."""
-        if self._begin is None:
-            return np.searchsorted(self.postings, wanted).astype(np.int64)
-        result: Ints = self._begin[np.minimum(wanted >> self._shift, len(self._begin) - 1)].astype(np.int64)
-        end = len(self.postings) - 1
-        short = np.flatnonzero(self.postings[np.minimum(result, end)] < wanted)
-        for _ in range(_STEPS):
-            result[short] += 1
-            short = short[self.postings[np.minimum(result[short], end)] < wanted[short]]
-        result[short] = np.searchsorted(self.postings, wanted[short])
-        return result
+
+class _Packed:
+    """Keys (without the bits of a text's number) in order, each once, and the texts that carry each, end to end: of key
+    k `postings[starts[k]:starts[k + 1]]`.
+
+    Only the low half of a key is kept: keys with the same highest bits share a cell, and `_cells` says where each
+    begins. Since keys are spread evenly a cell has one or two, if any, and to find one takes three looks at memory.
+    """
+
+    growth = 2  # to merge it takes five times as long
+
+    def __init__(self, parts: Iterable[Hashes]) -> None:
+        """`parts` as `_parts` gives them."""
+        low, lengths, texts = [], [], []
+        for postings in parts:
+            keys, counts = repeated(postings >> BITS)
+            low.append(keys.astype(np.uint32))
+            lengths.append(counts.astype(np.uint32))
+            texts.append(numbers(postings).astype(np.uint32))
+        self._bits = max(sum(map(len, low)).bit_length() - 6, 0)  # there are fewer `EXTRA` ones: half of the parts
+        self._shift = np.uint64(32 - self._bits)
+        self._cells = np.zeros((_PARTS << self._bits) + 1, np.uint32)
+        for part, keys in enumerate(low):
+            of = np.bincount(keys.astype(np.int64) >> int(self._shift), minlength=1 << self._bits)
+            self._cells[(part << self._bits) + 1 : ((part + 1) << self._bits) + 1] = of
+        np.cumsum(self._cells, out=self._cells)
+        self._low, self.postings = np.concatenate(low), np.concatenate(texts)
+        self._starts = _added_up(np.concatenate(lengths))
+
+    def __len__(self) -> int:
+        return len(self.postings)
+
+    def part(self, part: int) -> Hashes:
+        first, stop = (int(self._cells[edge << self._bits]) for edge in (part, part + 1))
+        keys = self._low[first:stop] | np.uint64(part << 32)
+        postings = np.repeat(keys << BITS, np.diff(self._starts[first : stop + 1]))
+        postings |= self.postings[self._starts[first] : self._starts[stop]]
+        return postings
+
+    def without(self, dead: Flags) -> _Packed:
+        return _Packed(part[~dead[numbers(part)]] for part in _parts([self]))
+
+    def find(self, keys: Hashes) -> tuple[Ints, Ints]:
+        """Where the texts of each key, ascending, begin, and how many there are."""
+        keys = keys >> BITS
+        cells = (keys >> self._shift).view(np.int64)
+        places = self._cells[cells].astype(np.int64)
+        which = np.flatnonzero(places < self._cells[cells + 1])  # which of the keys may be there
+        places, ends, wanted = places[which], self._cells[cells[which] + 1], keys[which].astype(np.uint32)
+        starts, lengths = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
+        while len(which):
+            low = self._low[places]
+            same = np.flatnonzero(low == wanted)
+            at, there = places[same], which[same]
+            starts[there] = first = self._starts[at]
+            lengths[there] = self._starts[at + 1] - first
+            places += 1
+            rest = np.flatnonzero((low < wanted) & (places < ends))
+            which, places, ends, wanted = which[rest], places[rest], ends[rest], wanted[rest]
+        return starts, lengths
+
+
+def _parts(runs: Sequence[_Run | _Packed]) -> Iterator[Hashes]:
+    """The postings of some runs in order, those with the same highest bits at a time: not to need as much memory once
+    more."""
+    for part in range(_PARTS):
+        yield _merged([run.part(part) for run in runs])
+
+
+def _merged(ordered: Sequence[Hashes]) -> Hashes:
+    if len(ordered) == 1:
+        return ordered[0]
+    result = np.concatenate(ordered)
+    result.sort(kind="stable")  # merges what is sorted in runs
+    return result
+
+
+def _added_up(counts: NDArray[Any]) -> Numbers:
+    result = np.zeros(len(counts) + 1, np.uint32)
+    np.cumsum(counts, out=result[1:])
+    return result

@@ -36,6 +36,7 @@ class Delta:
 
     stories: Ints = field(default_factory=lambda: _NOTHING)
     texts: Ints = field(default_factory=lambda: _NOTHING)
+    postings: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))  # of these texts, in order
     dead: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
     gone: list[tuple[int, int, str]] = field(default_factory=list)
     signs: list[tuple[int, int, str]] = field(default_factory=list)
@@ -87,8 +88,7 @@ class Scene:
             return
         for postings in stretch.postings.pieces():
             keys, counts = repeated(postings & ~NUMBER)
-            texts = numbers(postings[np.repeat(self.lookup(keys).heavy(n), counts)])
-            np.add.at(heavy, texts, 1)
+            np.add.at(heavy, numbers(postings)[np.repeat(self.lookup(keys).heavy(n), counts)], 1)
         stretch.sign(np.flatnonzero(stretch.first.values >= 0))
 
     def _tidy(self, needed: Collection[int]) -> None:
@@ -111,13 +111,13 @@ class Scene:
         for n, some in _by_stretch(now):
             added = self.stretches[n].add(some, loose=True)
             delta = deltas.setdefault(n, Delta())
-            delta.stories, delta.texts = added.stories, added.texts
+            delta.stories, delta.texts, delta.postings = added.stories, added.texts, added.postings
         return deltas
 
     def settle(self, deltas: Mapping[int, Delta]) -> dict[int, Settled]:
         """Count boilerplate anew for what changed; what that means for the stories of each stretch."""
         near = {n for changed in deltas for n in around(changed, 1)}
-        sought = {n: Sought.of(self.stretches[n], delta.texts) for n, delta in deltas.items()}
+        sought = {n: Sought.by(delta.postings, fresh=True) for n, delta in deltas.items()}
         lookups: dict[tuple[int, ...], Lookup] = {}
         result = {}
         for n in sorted(near):

@@ -26,10 +26,11 @@ Member = tuple[int, str, int]  # instant, id, number of the story
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Added:
-    """Numbers of the stories that were added, and of the texts that nobody had."""
+    """Numbers of the stories that were added, and of the texts that nobody had, whose postings are in order."""
 
     stories: Ints
     texts: Ints
+    postings: Hashes
 
 
 class Stretch:
@@ -75,7 +76,7 @@ class Stretch:
         texts = self.having(keys)
         fresh = np.flatnonzero(texts < 0)
         texts[fresh] = len(self.keys) + np.arange(len(fresh))
-        self._add_texts(stories, some[at[fresh]], keys[fresh])
+        postings = self._add_texts(stories, some[at[fresh]], keys[fresh])
         of = np.full(len(stories), -1, np.int32)
         of[some] = texts[whose]
         self.ids += stories.ids
@@ -83,13 +84,13 @@ class Stretch:
         self.texts.add(of)
         told = checks(stories.ids)
         self.checks.add((told >> np.uint64(39)).astype(np.uint32))
-        self._names.add(told | numbers.view(np.uint64))
+        self._names.add(np.sort(told | numbers.view(np.uint64)))
         self._there.add(np.ones(len(stories), np.bool_))
         self.loose.add(np.full(len(stories), loose))
         self._join(numbers[some], of[some].astype(np.int64))
-        return Added(numbers, texts[fresh])
+        return Added(numbers, texts[fresh], postings)
 
-    def _add_texts(self, stories: Window, which: Ints, keys: Hashes) -> None:
+    def _add_texts(self, stories: Window, which: Ints, keys: Hashes) -> Hashes:
         sizes = stories.bounds[which + 1] - stories.bounds[which]
         at, whose = ranges(stories.bounds[which], sizes)
         hashes = stories.shingles[at]
@@ -106,8 +107,12 @@ class Stretch:
         self._signed.add(np.zeros(len(which), np.bool_))
         self.first.add(np.full(len(which), -1, np.int32))
         self.several.add(np.zeros(len(which), np.bool_))
-        self.postings.add(keyed(hashes) | numbers[whose].view(np.uint64))
+        postings = keyed(hashes)
+        postings |= np.repeat(numbers.view(np.uint64), sizes)
+        postings.sort()
+        self.postings.add(postings)
         self._copies.add(((keys >> np.uint64(1)) & ~NUMBER) | numbers.view(np.uint64))
+        return postings
 
     def _join(self, stories: Ints, texts: Ints) -> None:
         """These stories have these texts."""
@@ -156,7 +161,7 @@ class Stretch:
         fresh = texts[self.crowded(texts) & ~self._signed.values[texts]]
         if len(fresh):
             signs, whose = signs_of(*self.samples(fresh))
-            self.signs.add(signs | fresh[whose].view(np.uint64))
+            self.signs.add(np.sort(signs | fresh[whose].view(np.uint64)))
             self._signed.values[fresh] = True
 
     # asking ----------------------------------------------------------------------------------------------------

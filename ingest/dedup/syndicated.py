@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ingest.dedup.arrays import Flags, Ints, at_least, once, repeated
+from ingest.dedup.arrays import Flags, Ints, at_least, once
 from ingest.dedup.chains import Chains, Gone, Pairs
 from ingest.dedup.copies import Pair
-from ingest.dedup.postings import NUMBER, keyed
+from ingest.dedup.postings import keyed, numbers
 from ingest.dedup.scene import Delta, Scene, Settled
 from ingest.dedup.signs import signs_of
 from ingest.dedup.stretch import Stretch
@@ -157,11 +157,13 @@ def _shared(here: Stretch, one: Ints, there: Stretch, other: Ints) -> tuple[Ints
     """How many shingles the two texts of each pair share, and how many the smaller one has, boilerplate included, up to
     where both samples are complete."""
     limit = np.minimum(here.complete(one), there.complete(other))
-    sides = []
+    sides, sizes = [], []
     for stretch, texts in ((here, one), (there, other)):
         hashes, whose = stretch.samples(texts)
-        fit = hashes <= limit[whose]
-        sides.append(once(keyed(hashes[fit]) | whose[fit].view(np.uint64)))
-    smaller = np.minimum(*(np.bincount((side & NUMBER).view(np.int64), minlength=len(one)) for side in sides))
-    both, count = repeated(np.sort(np.concatenate(sides)))
-    return np.bincount((both[count > 1] & NUMBER).view(np.int64), minlength=len(one)), smaller
+        fit = np.flatnonzero(hashes <= limit[whose])
+        whose = whose[fit]
+        sides.append(keyed(hashes[fit]) | whose.view(np.uint64))
+        sizes.append(np.bincount(whose, minlength=len(one)))
+    both = np.sort(np.concatenate(sides))
+    twice = numbers(both[1:][both[1:] == both[:-1]])
+    return np.bincount(twice, minlength=len(one)), np.minimum(*sizes)
