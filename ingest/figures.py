@@ -17,7 +17,7 @@ from decimal import Decimal
 from functools import cache
 from itertools import islice, takewhile
 
-from ingest import dates
+from ingest import dates, scales
 
 LONGEST = 200_000  # characters of a text that are read
 MOST = 2_000  # numbers of a text: tables of results, not stories, have more
@@ -31,39 +31,7 @@ _TO = r"(?:\s?[-‐‑–—−]\s?|\s(?:to|bis|à|a|до)\s)"
 NUMBER = rf"{_PLAIN}(?:\s?[%٪])?(?:{_TO}{_PLAIN}(?:\s?[%٪])?)*"
 
 _ORDINAL = r"(?:st|nd|rd|th|er|[ºª°])"
-_SCALES = {"k": 3, "thousand": 3, "m": 6, "mn": 6, "million": 6, "bn": 9, "billion": 9, "tn": 12, "trillion": 12}
 _SCALE = r"(?:thousand|million|billion|trillion)"
-_SCALES_OF: Mapping[str, Mapping[str, int]] = {  # beside the English ones, which every language may borrow
-    language: {word: power for power, words in powers.items() for word in words.split()}
-    for language, powers in {
-        "de": {
-            3: "tausend tsd",
-            6: "million millionen mio",
-            9: "milliarde milliarden mrd",
-            12: "billion billionen bio",
-        },
-        "es": {3: "mil", 6: "millón millones mill", 9: "mil_millones", 12: "billón billones"},
-        "fr": {3: "mille", 6: "million millions mio", 9: "milliard milliards md mds mrd", 12: "billion billions"},
-        "ru": {
-            3: "тысяча тысячи тысяч тысячу тысячам тысячами тысячах тыс",
-            6: "миллион миллиона миллионов миллионам миллионами миллионах млн",
-            9: "миллиард миллиарда миллиардов миллиардам миллиардами миллиардах млрд",
-            12: "триллион триллиона триллионов триллионам триллионами триллионах трлн",
-        },
-        "uk": {
-            3: "тисяча тисячі тисяч тисячу тисячам тисячами тисячах тис",
-            6: "мільйон мільйона мільйони мільйонів мільйонам мільйонами мільйонах млн",
-            9: "мільярд мільярда мільярди мільярдів мільярдам мільярдами мільярдах млрд",
-            12: "трильйон трильйона трильйони трильйонів трильйонам трильйонами трильйонах трлн",
-        },
-        "ar": {
-            3: "ألف ألفا ألفًا آلاف الف الاف",
-            6: "مليون مليونا مليونًا ملايين",
-            9: "مليار مليارا مليارًا مليارات",
-            12: "تريليون تريليونا تريليونًا تريليونات",
-        },
-    }.items()
-}
 _NUMBERED = rf"(?P<money>[$€£¥₹₽₴₩₺₪])?\s?(?P<number>(?:(?<![\w)])[-−](?=\d))?{NUMBER})"
 _ONES = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
 _SPOKEN = {name: n for n, name in enumerate(f"{_ONES} eighteen nineteen".split(), 1)}
@@ -106,13 +74,13 @@ class Differences:
 def read(title: str | None, text: str, language: str | None = None) -> tuple[Figure, ...]:
     """The numbers of a story in their order, with the scale words of its `language` (ISO 639-1)."""
     told = f"{title or ''}\n{text[:LONGEST]}\n"
-    known = language if language == "en" or language in _SCALES_OF else None
+    known = language if language in scales.LANGUAGES else None
     tokens = list(_tokens(known).finditer(told))
-    scales = _scales(known)
+    powers = scales.powers(known)
     words = ["#" if match["word"] is None else match["word"].casefold() for match in tokens]
     words = ["¶", *("¶" if word.isspace() else word for word in words), "¶"]
     found = (
-        _figure(match, told, scales, words[max(0, k - _AROUND + 1) : k + 1][::-1], words[k + 2 : k + 2 + _AROUND])
+        _figure(match, told, powers, words[max(0, k - _AROUND + 1) : k + 1][::-1], words[k + 2 : k + 2 + _AROUND])
         for k, match in enumerate(tokens)
         if match["word"] is None
     )
@@ -120,14 +88,8 @@ def read(title: str | None, text: str, language: str | None = None) -> tuple[Fig
 
 
 @cache
-def _scales(language: str | None) -> Mapping[str, int]:
-    """Scale words → powers of ten."""
-    return {**_SCALES, **_SCALES_OF.get(language or "", {})}
-
-
-@cache
 def _tokens(language: str | None) -> re.Pattern[str]:
-    longest_first = sorted({*_scales(language)} - {"m", "k"}, key=lambda word: (-len(word), word))
+    longest_first = sorted({*scales.powers(language)} - {"m", "k"}, key=lambda word: (-len(word), word))
     words = "|".join(longest_first).replace("_", r"\s")
     scale = rf"(?P<scale>(?:bn|mn|tn|m|k)\b|[\s-]?(?:{words})(?!\w))"
     signed = rf"{_NUMBERED}(?:{_ORDINAL}(?![^\W\d_])|{scale})?"
@@ -135,7 +97,7 @@ def _tokens(language: str | None) -> re.Pattern[str]:
 
 
 def _figure(
-    match: re.Match[str], told: str, scales: Mapping[str, int], before: Sequence[str], after: Sequence[str]
+    match: re.Match[str], told: str, powers: Mapping[str, int], before: Sequence[str], after: Sequence[str]
 ) -> Figure:
     groups = match.groupdict()
     around = tuple(before), tuple(after)
@@ -144,7 +106,7 @@ def _figure(
         return Figure(match[0], frozenset([value]), None, value == 1, *around)
     names, scale = _names(match["number"]), re.sub(r"[\s-]", "_", (match["scale"] or "").casefold()).strip("_")
     if scale:
-        scaled = frozenset(_scaled(names, 10 ** scales[scale]))
+        scaled = frozenset(_scaled(names, 10 ** powers[scale]))
         names = scaled | (names if scale in ("m", "k") or not scaled else frozenset())  # "100m" may be metres
     start, end, month = match.start(), match.end(), None
     if not match["money"] and not scale and re.fullmatch(r"\d{1,2}", match["number"]):
@@ -221,8 +183,8 @@ def _spoken(words: str) -> Decimal:
     """A number in English words."""
     total = part = 0
     for word in re.findall(r"[a-z]+", words):
-        if word in _SCALES:
-            total, part = total + (part or 1) * 10 ** _SCALES[word], 0
+        if word in scales.ENGLISH:
+            total, part = total + (part or 1) * 10 ** scales.ENGLISH[word], 0
         elif word == "hundred":
             part = 100 * (part or 1)
         else:
