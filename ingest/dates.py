@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 
 # A longer string is a sentence, not a date; the longest honest form (JavaScript's, with its zone in words) has 70.
@@ -304,22 +303,6 @@ def _named(words: list[str], *, timed: bool) -> tuple[date | None, list[str]]:
             return None, words
         year = f"{'20' if int(year) < 50 else '19'}{year}"
     return date(int(year), _MONTHS[months[0]], int(day)), others
-
-
-def stands_in(day: date, texts: Iterable[str]) -> bool:
-    """Whether one of the texts writes this day in full, as digits or with the month by name."""
-    d, m, y = f"0?{day.day}", f"0?{day.month}", str(day.year)
-    names = "|".join(sorted((name for name, month in _MONTHS.items() if month == day.month), key=len, reverse=True))
-    forms = [
-        rf"{y}(?P<a>[-/.]){m}(?P=a){d}",
-        rf"{y}年\s?{m}月\s?{d}日",
-        rf"{d}(?:st|nd|rd|th|er|º)?[\s.,-]*(?:de\s|of\s)?(?:{names})[.,]?[\s-]*(?:de\s)?{y}",
-        rf"(?:{names})\.?\s*{d}(?:st|nd|rd|th)?[,\s]+{y}",
-    ]
-    if day.day > 12 or day.day == day.month:
-        forms += [rf"{d}(?P<b>[-/.]){m}(?P=b){y}", rf"{m}(?P<c>[-/.]){d}(?P=c){y}"]
-    written = re.compile(rf"(?<!\d)(?:{'|'.join(forms)})(?!\d)", re.IGNORECASE)
-    return any(written.search(text) for text in texts)
 
 
 _NAMES = "|".join(sorted(_MONTHS, key=len, reverse=True))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-WIDTH, TALL, TOP = 960.0, 110.0, 34.0
+TALL, TOP = 110.0, 34.0
 COLUMN, NODE = 235.0, 8.0
 STUB, LINE = 46.0, 17.0  # how far below the flow what leaves it ends; one line of a label
 LEAST = 1.5  # what is not nothing can be seen
