@@ -301,7 +301,7 @@ class Cleaned:
     site: str | None = None
     wall: str | None = None  # what stands there instead: "error-page", "robot-check", "consent-wall", "no-story"
     page_kind: str | None = None  # of a page: "article", "live_blog", "gallery", "index"
-    partial: bool = False  # the beginning of a story whose rest must be paid for
+    partial: bool = False  # the beginning of a story whose rest must be paid for, or is too long
 
 
 class Status(StrEnum):

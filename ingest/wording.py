@@ -27,7 +27,7 @@ KINDS = {
     "gallery": "Gallery: its captions are the text.",
     "index": "Perhaps a list of other stories.",
 }
-PARTIAL = "The page gave only the beginning; the rest must be paid for."
+PARTIAL = "Only the beginning: the rest must be paid for, or the page is longer than what is read."
 
 
 def of_page(kind: str | None, partial: bool) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ingest import clean
+from ingest.clean import markup, metadata
 from ingest.command_line import showing
 from ingest.landing import Landing
 from ingest.models import Capture, Cleaned
@@ -121,6 +122,25 @@ def test_in_doubt_a_list_is_kept_and_called_one(head: str, url: str) -> None:
     assert "The council reckons with 7 tickets" in found.text
 
 
+LINKS = "".join(f"<li><a href='/{n}'>What the ferry of Sel costs in year {n}</a></li>" for n in range(8))
+
+
+@pytest.mark.parametrize(
+    ("body", "url", "kind", "wall"),
+    [
+        (f"<ul>{LINKS}</ul>", "https://news.example/2022/05/24/harbour-of-sel-is-open-again", "index", None),
+        (f"<ul>{LINKS}</ul>", "https://news.example/tag/ferry", "index", "no-story"),
+        (f"<h1>{TITLE}</h1><p>{FIRST}</p><ul>{LINKS}</ul>", "https://news.example/tag/ferry", "article", None),
+        (f"<h1>{TITLE}</h1><nav><ul>{LINKS}</ul></nav>", "https://news.example/tag/ferry", "article", None),
+        (f"<p>The ferry sails again.</p><ul>{LINKS}</ul>", "https://news.example/tag/ferry", "article", None),
+        (f"<div class='menu'><ul>{LINKS}</ul></div>", "https://news.example/tag/ferry", "article", None),
+    ],
+)
+def test_a_page_of_nothing_but_links_is_called_a_list(body: str, url: str, kind: str, wall: str | None) -> None:
+    found = cleaned(body, "", url)
+    assert (found.page_kind, found.wall) == (kind, wall)
+
+
 def test_a_story_on_the_front_page_is_a_story() -> None:
     found = cleaned(f"<article><h1>{TITLE}</h1>{STORY}</article>", url="https://news.example/")
     assert (found.page_kind, found.wall) == ("article", None)
@@ -210,6 +230,29 @@ def test_scripts_are_read_within_bounds(text: str) -> None:
     assert (datetime.now(UTC) - started).total_seconds() < 30  # measured: at most 0.6 s
 
 
+def long_blog(entries: int) -> str:
+    told = [{"datePublished": f"{n:05d}", "articleBody": f"{SECOND[:100]} {n}"} for n in range(entries)]
+    return data(**{"@type": "LiveBlogPosting", "liveBlogUpdate": told})
+
+
+@pytest.mark.parametrize(
+    ("body", "head", "cut"),
+    [
+        ("", long_blog(40), ""),
+        ("", long_blog(2_000), ""),
+        ("", long_blog(metadata.MOST_ENTRIES + 1), "10,000 of 10,001 entries"),
+        (f"<p>{FIRST}</p>" * 8_000, "", "text as far as 1,000,000 characters"),
+        (f"<p>{FIRST}</p>" + "<div><p>x</p></div>" * 110_000, "", "read as far as 200,000 elements"),
+        (f"<p>{FIRST}</p><!--{'.' * markup.MAX_BYTES}-->", "", "read as far as 20,000,000 bytes"),
+    ],
+)
+def test_what_is_too_long_is_cut_and_says_so(body: str, head: str, cut: str) -> None:
+    found, story = clean.explain(page(body, head), url=None, charset="utf-8", captured=CAPTURED)
+    assert story.cut == cut
+    assert found.partial == bool(cut)
+    assert len(found.text) <= clean.TEXT_LENGTH
+
+
 def test_a_selector_of_the_pages_own_costs_no_time_and_breaks_nothing() -> None:
     for selector in ("div" + ":has(div" * 12 + ")" * 12, "p >", "::", "", 7, None, "." * 5_000):
         head = data(**LOCKED, hasPart=[{"cssSelector": selector}])
@@ -254,7 +297,7 @@ def test_every_kind_goes_through_an_archive_to_the_export_and_to_readers(
     notes = {
         "live": "Live blog: entries with their times.",
         "gallery": "Gallery: its captions are the text.",
-        "paid": "The page gave only the beginning; the rest must be paid for.",
+        "paid": "Only the beginning: the rest must be paid for, or the page is longer than what is read.",
         "told": None,
         "state": None,
     }

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from difflib import SequenceMatcher
 
@@ -45,6 +46,7 @@ def explain(
     outline = blocks.of(parsed, rule)
     found = metadata.read(stated, outline, url=url, captured=captured, rule=rule)
     story = bodies.story(parsed, outline, data=found.body, descriptions=found.standfirst, kind=found.kind)
+    story = replace(story, cut=_cut(body, outline, found, story))
     text = _text(story.paragraphs)
     told = languages.recognised(text or found.title or "", found.languages)
     cleaned = Cleaned(
@@ -59,9 +61,23 @@ def explain(
         site=found.site,
         wall=walls.kind(found.title, text) or kinds.no_story(stated, url, kind=story.kind, text=text),
         page_kind=story.kind,
-        partial=kinds.is_partial(stated, text, (block.text for block in story.blocks if not block.kept)),
+        partial=bool(story.cut)
+        or kinds.is_partial(stated, text, (block.text for block in story.blocks if not block.kept)),
     )
     return cleaned, story
+
+
+def _cut(body: bytes, outline: blocks.Outline, found: metadata.Metadata, story: bodies.Story) -> str:
+    """Which bound a page is longer than, so that its story is not whole; "": none."""
+    if len(body) > markup.MAX_BYTES:
+        return f"read as far as {markup.MAX_BYTES:,} bytes"
+    if len(outline.elements) >= blocks.MOST_ELEMENTS:
+        return f"read as far as {blocks.MOST_ELEMENTS:,} elements"
+    if story.by == "data" and found.entries > metadata.MOST_ENTRIES:
+        return f"{metadata.MOST_ENTRIES:,} of {found.entries:,} entries"
+    if sum(map(len, story.paragraphs)) + 2 * len(story.paragraphs) - 2 > TEXT_LENGTH:
+        return f"text as far as {TEXT_LENGTH:,} characters"
+    return ""
 
 
 def fragment(html: str, *, url: str | None = None) -> Cleaned:  # noqa: ARG001 - its links are not kept yet

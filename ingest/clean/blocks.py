@@ -32,7 +32,7 @@ _INLINE = frozenset(
 )
 _PARAGRAPHS = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6"))  # which hold nothing else than words
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
-_MOST_ELEMENTS = 200_000
+MOST_ELEMENTS = 200_000
 _LONGEST_NAMES = 400  # characters of class and id that are looked at
 
 
@@ -145,7 +145,7 @@ def read(body: LexborNode, marks: Mapping[int, str] = _NO_MARKS) -> tuple[list[E
                     walk.linked += len(" ".join(text.split()))
         elif kind is _BREAK:
             words.append("\v")
-        elif kind is not _SKIP and len(walk.elements) < _MOST_ELEMENTS:
+        elif kind is not _SKIP and len(walk.elements) < MOST_ELEMENTS:
             if marks and node.mem_id in marks:
                 kind = _BLOCK_OF_LINK if kind is _LINK else _BLOCK
             elif kind is _BLOCK and "-" in tag and opened and opened[-1].tag in _PARAGRAPHS:

@@ -28,12 +28,14 @@ _TEXT = frozenset(("p", "li", "dd", "dt", "blockquote", "pre", "td", "th"))
 class Story:
     """The paragraphs of a story. `by` is what found them: "blocks", "site rule", "trafilatura", "data", "script" or,
     for a page that is nested too deeply for a tree, "paragraphs"; `blocks` are those of the page with the reason for
-    which each was kept or dropped. `kind` is one of `kinds`, as the page's build shows it."""
+    which each was kept or dropped. `kind` is one of `kinds`, as the page's build shows it. `cut` says what bound the
+    page is longer than, so that the story is not whole; "": none."""
 
     paragraphs: list[str]
     by: str = "blocks"
     blocks: tuple[Block, ...] = ()
     kind: str = kinds.ARTICLE
+    cut: str = ""
 
 
 def story(
@@ -55,6 +57,8 @@ def story(
     found = Story(_paragraphs(elements, blocks), "blocks", tuple(blocks), kind)
     if _width(found.paragraphs) >= _LITTLE:
         return found
+    if found.kind == kinds.ARTICLE and not found.paragraphs and _are_links(blocks):
+        found = replace(found, kind=kinds.INDEX)
     others = [replace(found, paragraphs=_of_data(data), by="data")]
     if not outline.ruled:  # scripts and trafilatura know nothing of what a rule drops
         if _width(others[0].paragraphs) < _LITTLE:
@@ -83,6 +87,21 @@ def _paragraphs(elements: list[Element], blocks: list[Block]) -> list[str]:
 
 def _width(paragraphs: Iterable[str]) -> float:
     return sum(map(width, paragraphs))
+
+
+_FEWEST_LINKS = 5
+
+
+def _are_links(blocks: Sequence[Block]) -> bool:
+    """Whether nearly all that a page shows, outside of what is named otherwise, are links to other pages."""
+    shown = [block for block in blocks if block.tag != "h1" and not block.why.startswith(_NAMED)]
+    links = [block for block in shown if block.linked > 0.6 * len(block.text)]
+    return len(links) >= _FEWEST_LINKS and sum(len(block.text) for block in links) >= 0.8 * sum(
+        len(block.text) for block in shown
+    )
+
+
+_NAMED = ("named ", "role ", "aside", "consent", "hidden")
 
 
 def _extracted(page: markup.Page) -> list[str]:

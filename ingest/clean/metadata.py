@@ -25,7 +25,8 @@ __all__ = ["TITLE_LENGTH", "Metadata", "read"]
 class Metadata:
     """What the page says; None or empty where it says nothing. `languages` are its statements, the best one first;
     `body` is the text of the story where the page carries it as data, in one piece or in a live blog's entries,
-    `standfirst` what it says in a sentence, `kind` what kind of page it is (`kinds`)."""
+    `standfirst` what it says in a sentence, `kind` what kind of page it is (`kinds`), `entries` how many its live blog
+    has as data; of more than `MOST_ENTRIES` the rest is not in `body`."""
 
     title: str | None = None
     published: str | None = None
@@ -37,6 +38,7 @@ class Metadata:
     body: tuple[str, ...] = ()
     standfirst: tuple[str, ...] = ()
     kind: str | None = None
+    entries: int = 0
 
 
 def read(
@@ -64,18 +66,19 @@ def read(
             for text in (*strings(found.story.get("description")), *found.named("og:description", "description"))
         ),
         kind=kinds.stated(found),
+        entries=len(updates) if isinstance(updates := found.story.get("liveBlogUpdate"), list) else 0,
     )
 
 
 def _entries(updates: Any) -> Iterator[str]:
     """The entries of a live blog: of each its time, its heading and its text."""
-    for update in updates[:_MOST_ENTRIES] if isinstance(updates, list) else ():
+    for update in updates[:MOST_ENTRIES] if isinstance(updates, list) else ():
         if isinstance(update, dict):
             for name in ("datePublished", "headline", "articleBody"):
                 yield from strings(update.get(name))[:1]
 
 
-_MOST_ENTRIES = 1_000
+MOST_ENTRIES = 10_000
 
 
 def _by_rule(found: Statements, rule: sites.Site, name: str) -> list[str]:

@@ -19,6 +19,7 @@ from ingest.clean.markup import Page
 _MOST_SCRIPTS = 500
 _MOST_CHARACTERS = 5_000_000
 _MOST_VALUES = 100_000
+_MOST_PIECES = 20_000  # of a list; of as many paragraphs a story is longer than any that is kept
 _DEEPEST = 60
 _SHORTEST = 300  # of a script that can hold a story
 _ASSIGNED = re.compile(r"""[\w$.\])"']\s{0,9}=\s{0,9}(?:JSON\.parse\(\s{0,9}(?="))?(?=[{\["])""")
@@ -98,7 +99,7 @@ def _candidates(state: Any, left: int) -> Iterator[tuple[list[str], int]]:
         elif depth > _DEEPEST:
             continue
         elif isinstance(value, list):
-            pieces = [piece for item in value[:2_000] if (piece := _piece(item))]
+            pieces = [piece for item in value[:_MOST_PIECES] if (piece := _piece(item))]
             if sum(_is_prose(piece) for piece in pieces) >= 2:
                 yield pieces, left
             open_values += [(item, key, depth + 1) for item in reversed(value) if isinstance(item, (dict, list))]

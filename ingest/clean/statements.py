@@ -17,7 +17,7 @@ from ingest.clean.markup import Page, shown
 TITLE_LENGTH = 500
 NAME_LENGTH = 100
 MOST_AUTHORS = 20
-_MOST_DATA = 2_000_000  # characters of one JSON-LD block
+_MOST_DATA = 5_000_000  # characters of one JSON-LD block
 _MOST_NODES = 5_000  # objects of all blocks
 
 

@@ -75,7 +75,7 @@ def why(pipe: Pipe, story: Story, *, as_json: bool) -> None:
 def record(found: Cleaned, story: Explained) -> dict[str, Any]:
     """What a page is read as, and its blocks, as JSON."""
     told = [{"kept": block.kept, "why": block.why, "tag": block.tag, "text": block.text} for block in story.blocks]
-    return {**asdict(found), "by": story.by, "blocks": told}
+    return {**asdict(found), "by": story.by, "cut": story.cut, "blocks": told}
 
 
 def show(found: Cleaned, story: Explained) -> None:
@@ -84,7 +84,7 @@ def show(found: Cleaned, story: Explained) -> None:
         if name != "text" and value:
             told = ", ".join(value) if isinstance(value, tuple) else "yes" if value is True else value
             click.echo(f"{name:15} {showing.plain(str(told))}")
-    click.echo(f"{'text':15} {len(found.text)} characters, found by {story.by}\n")
+    click.echo(f"{'text':15} {len(found.text)} characters, found by {story.by}{story.cut and ', ' + story.cut}\n")
     for block in story.blocks:
         line = showing.plain(block.text[:200])
         click.echo(f"{'+' if block.kept else '-'} {block.why:28.28} <{block.tag}> {line}")
