@@ -338,6 +338,11 @@ def test_a_feed_is_one_whatever_its_stories_are_called(server: FaultServer, fetc
     server.on("/feed", Reply(200, told, {"Content-Type": "text/html"}))
     assert body(fetcher.get(page(server.url("/story")))) == story
     assert body(fetcher.get(feed(server.url("/feed")))) == told
+    told = (
+        b'{"version": "https://jsonfeed.org/version/1.1", "items": [{"content_html": "<title>Access denied</title>"}]}'
+    )
+    server.on("/json", Reply(200, told, {"Content-Type": "text/html"}))
+    assert body(fetcher.get(feed(server.url("/json")))) == told
 
 
 @pytest.mark.parametrize("title", ["Access Denied", "Just a moment...", "Captcha required", "Security check | Anguard"])

@@ -298,6 +298,31 @@ def test_a_redirected_page_is_one_story_under_both_addresses(pipe: Pipe, server:
     assert story["url"] == server.url("/news/bridge")
 
 
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (b"%PDF-1.7\n" + bytes(range(256)) * 40, "application/pdf"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40, "text/html"),
+        (rss(item("https://n.example/", "Another", "Another story.")), "text/xml"),
+    ],
+)
+def test_what_is_fetched_as_a_page_and_is_none_tells_nothing(
+    pipe: Pipe, server: FaultServer, body: bytes, media_type: str
+) -> None:
+    server.on("/feed", Reply(200, rss(item(server.url("/a"), "Pontoons at the river", "Engineers …")), RSS))
+    server.on("/a", Reply(200, body, {"Content-Type": media_type}))
+    assert outcomes(poll(pipe, Feed(server.url("/feed")))) == {"indexed": 1}
+    (story,) = stories(pipe)
+    assert (story["title"], story["text"], story["text_from"]) == ("Pontoons at the river", "Engineers …", "teaser")
+
+
+def test_a_page_under_a_wrong_media_type_is_read(pipe: Pipe, server: FaultServer) -> None:
+    server.on("/feed", Reply(200, rss(item(server.url("/a"), "Pontoons", "Engineers …")), RSS))
+    server.on("/a", Reply(200, page("Pontoons", *BRIDGE), {"Content-Type": "application/x-httpd-php"}))
+    poll(pipe, Feed(server.url("/feed")))
+    assert stories(pipe)[0]["text_from"] == "page"
+
+
 def test_what_a_proxy_changed_on_the_way_is_read_all_the_same(pipe: Pipe, server: FaultServer) -> None:
     link = server.url("/news/bridge")
     server.on("/feed", Reply(203, rss(item(link, "Pontoons at the river", "Engineers moved …")), RSS))

@@ -23,6 +23,7 @@ from ingest.archive.objects import decode_line
 from ingest.archive.pages import decode_file, read_folder
 from ingest.archive.places import files, look, sources
 from ingest.archive.records import decode_record
+from ingest.archive.responses import is_page
 from ingest.archive.shapes import HEAD_MAX, LINE_MAX, RECORD_MAX, UNCHANGED, Raw, Refused, Skipped, Source, Unfit
 from ingest.archive.warc import read_warc
 from ingest.errors import NotAnArchive
@@ -39,6 +40,7 @@ __all__ = [
     "address",
     "decode",
     "files",
+    "is_page",
     "landed",
     "look",
     "read",

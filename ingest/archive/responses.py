@@ -14,6 +14,7 @@ import zstandard
 from ingest.archive.heads import header_fields, split_head
 from ingest.archive.shapes import RECORD_MAX, UTF16, Unfit, transcoded
 from ingest.archive.streams import BROKEN, is_utf8
+from ingest.models import Capture
 
 _STATUS = re.compile(rb"\s*HTTP/\d(?:\.\d+)?[ \t]+(\d{3})(?!\d)")
 _CODED = {"content-encoding", "transfer-encoding", "content-length"}
@@ -167,6 +168,15 @@ def check_entry(status: int, headers: Sequence[tuple[str, str]], body: bytes) ->
             raise Unfit("media-type", shown or ("none given" if body else ""))
     if not body.strip():
         raise Unfit("empty", "the body has no bytes")
+
+
+def is_page(capture: Capture) -> bool:
+    """Whether what was fetched as a page can be one: no picture and no PDF, whatever its server calls it."""
+    try:
+        check_entry(200, capture.headers, capture.body)
+    except Unfit:
+        return _is_markup(capture.body)
+    return capture.body.startswith(UTF16) or b"\0" not in capture.body[:1024]
 
 
 def _is_markup(body: bytes) -> bool:

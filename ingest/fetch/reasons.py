@@ -137,12 +137,12 @@ _FEEDS = frozenset({b"rss", b"feed", b"rdf:rdf", b"channel"})
 
 def is_challenge(answer: Capture) -> bool:
     """Whether this is the page of a guard in front of the site instead of an answer of the site."""
-    root = _FIRST.search(answer.body[:_HEAD])
-    if root is not None and root[1].lower() in _FEEDS:
-        return False  # whatever its stories are called
+    head = answer.body[:_HEAD]
+    root = _FIRST.search(head)
+    if head.lstrip().startswith(b"{") or (root is not None and root[1].lower() in _FEEDS):
+        return False  # a feed, whatever its stories are called
     if (answer.header("cf-mitigated") or "").lower() == "challenge" or answer.header("x-amzn-waf-action"):
         return True
     if len(answer.body) > _SMALL or "html" not in (answer.header("content-type") or "html").lower():
         return False
-    head = answer.body[:_HEAD]
     return bool(_TITLES.search(head) or _SCRIPTS.search(head))

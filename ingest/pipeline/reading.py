@@ -117,8 +117,11 @@ class Reader:
                 yield self.told(entry)
 
     def _with_page(self, entry: Entry, capture: Capture) -> Entry:
-        """A feed's entry with the page that it asked for; without it, where the page is a wall or a front page."""
-        if addresses.key(capture.url) in self.answered.walls:
+        """A feed's entry with the page that it asked for; without it, where the page is a wall or a front page, or what
+        came is none: a PDF, a picture, a feed."""
+        if addresses.key(capture.url) in self.answered.walls or not archive.is_page(capture):
+            return entry
+        if parse.looks_like_feed(capture.header("content-type"), capture.body):
             return entry
         return replace(
             entry,
