@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 from dataclasses import replace
@@ -20,7 +21,7 @@ from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
 from ingest.store import Query
-from tests import next_cleaner
+from tests import faulty, next_cleaner
 from tests.servers import FaultServer, Reply, redirect
 
 RSS = {"Content-Type": "application/rss+xml; charset=utf-8"}
@@ -296,6 +297,42 @@ def test_a_redirected_page_is_one_story_under_both_addresses(pipe: Pipe, server:
     assert outcomes(poll(pipe, asked)) == {"unchanged": 1}  # a teaser does not replace the page
     (story,) = stories(pipe)
     assert story["url"] == server.url("/news/bridge")
+
+
+@pytest.mark.parametrize("poisoned", ["feed", "page", "page that waited"])
+def test_what_kills_a_worker_costs_no_run_its_report(
+    pipe: Pipe, server: FaultServer, monkeypatch: pytest.MonkeyPatch, poisoned: str
+) -> None:
+    poison = "OUT OF MEMORY"
+    told = [
+        item(server.url("/a"), "Pontoons", "Engineers …"),
+        item(server.url("/b"), "Flour", "A ship …" + (poison if poisoned == "feed" else "")),
+    ]
+    flour = Reply(200, page("Flour", *HARBOUR, "" if poisoned == "feed" else poison), HTML)
+    server.on("/feed", Reply(200, rss(*told), RSS))
+    server.on("/a", Reply(200, page("Pontoons", *BRIDGE), HTML))
+    server.on("/b", [Reply(500), flour] if poisoned == "page that waited" else flour)
+    asked = Feed(server.url("/feed"))
+    if poisoned == "page that waited":
+        poll(pipe, asked)
+    monkeypatch.setattr(digesting, "work", faulty.work)
+    report = poll(pipe, asked)
+    assert report.reasons == {"killed": 1}
+    assert report.outcomes[Outcome.QUARANTINED] == report.feeds[0].outcomes[Outcome.QUARANTINED] == 1
+    assert report.feeds[0].entries == report.entries
+    (kept,) = pipe.landing.quarantined()
+    assert kept.feed == asked.url
+
+
+def test_a_document_at_the_limit_of_time_balances(
+    pipe: Pipe, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [item(server.url(f"/{n}"), f"Story {n}", "Engineers …") for n in range(3)]
+    server.on("/feed", Reply(200, rss(*told), RSS))
+    asked = Feed(server.url("/feed"), full_text=FullText.NEVER)
+    monkeypatch.setattr(fetching.parse, "Parser", functools.partial(fetching.parse.Parser, wall=0.0))
+    report = poll(pipe, asked)
+    assert (report.feeds[0].reason, report.feeds[0].entries, outcomes(report)) == ("unparsable", 3, {"indexed": 3})
 
 
 @pytest.mark.parametrize(

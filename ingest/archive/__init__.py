@@ -22,7 +22,7 @@ from ingest.archive.lines import read_lines
 from ingest.archive.objects import decode_line
 from ingest.archive.pages import decode_file, read_folder
 from ingest.archive.places import files, look, sources
-from ingest.archive.records import decode_record
+from ingest.archive.records import decode_record, feed_of
 from ingest.archive.responses import is_page
 from ingest.archive.shapes import HEAD_MAX, LINE_MAX, RECORD_MAX, UNCHANGED, Raw, Refused, Skipped, Source, Unfit
 from ingest.archive.warc import read_warc
@@ -39,6 +39,7 @@ __all__ = [
     "Source",
     "address",
     "decode",
+    "feed_of",
     "files",
     "is_page",
     "landed",

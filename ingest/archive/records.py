@@ -89,6 +89,14 @@ def _moment(value: str, now: datetime) -> datetime | None:
     return moment if moment <= now + timedelta(days=2) else None
 
 
+def feed_of(raw: Raw) -> tuple[str | None, bool]:
+    """The feed for whose sake a record of our own landing zone was fetched, and whether it is the feed's own document
+    and no page; found without decoding it: that may be what it cannot stand."""
+    note = _read_note(raw.note)
+    feed = _or_none(note.get("feed"))
+    return feed, feed is not None and "entry" not in note
+
+
 def _read_note(note: bytes | None) -> Mapping[str, Any]:
     if note is None:
         return {}

@@ -201,6 +201,7 @@ class _Writer:
         self.named: list[dict[str, str]] = []
         self.dropped: Counter[str] = Counter()
         self.without: list[dict[str, str]] = []
+        self.documents: Counter[str] = Counter()
         self.topics: Counter[str] = Counter()
         self.tagged = 0
 
@@ -228,13 +229,14 @@ class _Writer:
         assert isinstance(raw, archive.Raw)
         where = words.sane(raw.where, LONGEST)  # a file's name may be no text
         url = trouble.url or archive.address(raw)
+        feed, whole = archive.feed_of(raw) if self.job.trusted else (trouble.feed, False)
         self.landing.quarantine(
             Quarantined(
                 reason=trouble.reason,
                 detail=trouble.detail,
                 where=where,
                 kind=raw.kind,
-                feed=addresses.shown(trouble.feed) if trouble.feed else None,
+                feed=addresses.shown(feed) if feed else None,
                 captured=self.job.now,
                 meta={
                     "trusted": self.job.trusted,
@@ -247,7 +249,9 @@ class _Writer:
                 run=self.job.run,
             )
         )
-        self._count(Outcome.QUARANTINED, trouble.reason, trouble.detail, where, trouble.feed)
+        self._count(Outcome.QUARANTINED, trouble.reason, trouble.detail, where, feed)
+        if feed and whole:
+            self.documents[addresses.shown(feed)] += 1  # however many entries its poll found in it
 
     def _count(self, outcome: Outcome, reason: str, detail: str, where: str, feed: str | None) -> None:
         self.counts[addresses.shown(feed or "") if self.job.trusted else ""][outcome] += 1
@@ -277,6 +281,7 @@ class _Writer:
             "counts": {feed: dict(counts) for feed, counts in self.counts.items()},
             "reasons": dict(self.reasons),
             "named": self.named,
+            "documents": dict(self.documents),
             "fingerprints": dedup.VERSION,
             "dropped": dict(self.dropped),
             "without": self.without,

@@ -45,6 +45,7 @@ def report(
     reasons: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     topics: Counter[str] = Counter()
+    lost: set[str] = set()  # feeds of which a document was set aside as a whole
     tagged = 0
     entries = 0
     for path in parts:
@@ -52,6 +53,7 @@ def report(
         entries += _came_in(pipe, path)
         header = pipe.landing.part(path).header
         dropped.update(header.get("dropped", {}))
+        lost.update(header.get("documents", ()))
         topics.update(header.get("topics", {}))
         tagged += header.get("tagged", 0)
         reasons.update(booking.reasons)
@@ -59,7 +61,7 @@ def report(
         for feed, outcomes in (_as_unchanged(booking.counts) if old else booking.counts).items():
             counts[feed].update(outcomes)
     total = sum((Counter(outcomes) for outcomes in counts.values()), Counter())
-    feeds = _feeds(pipe, landings, counts, bookings)
+    feeds = _feeds(pipe, landings, counts, bookings, lost)
     _balance(run, entries, total, feeds, counts, archives=not all(map(is_live, parts)))
     result = RunReport(
         run=run.id,
@@ -139,7 +141,9 @@ def _as_unchanged(counts: Counts) -> dict[str, Counter[str]]:
     }
 
 
-def _feeds(pipe: Pipe, landings: Iterable[str], counts: Counts, bookings: Mapping[str, Booking]) -> list[FeedReport]:
+def _feeds(
+    pipe: Pipe, landings: Iterable[str], counts: Counts, bookings: Mapping[str, Booking], lost: Collection[str]
+) -> list[FeedReport]:
     """A line per feed; several polls of one feed (a whole day) in one line."""
     lines: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for landing in landings:
@@ -147,7 +151,7 @@ def _feeds(pipe: Pipe, landings: Iterable[str], counts: Counts, bookings: Mappin
         told = pipe.landing.read_json(learned)["feeds"] if pipe.landing.exists(learned) else _cut_off(landing, bookings)
         for line in told:
             lines[addresses.shown(line["url"])].append(line)
-    return [_line(url, polls, counts.get(url, {})) for url, polls in lines.items()]
+    return [_line(url, polls, counts.get(url, {}), url in lost) for url, polls in lines.items()]
 
 
 def _cut_off(landing: str, bookings: Mapping[str, Booking]) -> list[dict[str, Any]]:
@@ -161,7 +165,10 @@ def _cut_off(landing: str, bookings: Mapping[str, Booking]) -> list[dict[str, An
     return [{"url": url, "status": "new", "entries": n, **said} for url, n in counts.items()]
 
 
-def _line(url: str, polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> FeedReport:
+def _line(url: str, polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int], lost: bool) -> FeedReport:
+    """`lost`: one of its documents was set aside as a whole, so it counts as one and not as its entries. A document at
+    the limit of time may be read by its poll and not by digest, or the other way round."""
+    one = lost or any(poll["reason"] == "unparsable" for poll in polls)
     last = next((poll for poll in polls if poll["status"] == "new"), polls[-1])
     return FeedReport(
         url=url,
@@ -169,7 +176,7 @@ def _line(url: str, polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int
         status=last["status"],
         reason=last["reason"],
         detail=last["detail"],
-        entries=sum(poll["entries"] for poll in polls),
+        entries=sum(counts.values()) if one else sum(poll["entries"] for poll in polls),
         gap=any(poll["gap"] for poll in polls),
         truncated=any(poll["truncated"] for poll in polls),
         outcomes={Outcome(outcome): n for outcome, n in counts.items()},
