@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from itertools import accumulate, chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple, TypeVar, cast, overload
 
 import apsw
@@ -32,6 +32,7 @@ _SINGLE = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
 )
+_first, _second = itemgetter(0), itemgetter(1)
 _ELISION = re.compile(r"\A(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoqu|un|all|dall|dell|nell|sull|coll|gl)'(?=\w{2})")
 _LETTERS = str.maketrans(
     {
@@ -112,9 +113,8 @@ def indexed(text: str) -> tuple[str, set[str]]:
     UAX #29 joins nothing over a blank or a line's end, so what stands between two is looked up as a whole: finding
     words in it anew took two thirds of the time of publishing.
     """
-    pieces = _pieces()
-    found = [pieces[piece] for piece in text.replace("\n", " ").split(" ")]
-    return " ".join([stems for stems, _ in found if stems]), {form for _, forms in found for form in forms}
+    found = list(map(_pieces().__getitem__, text.replace("\n", " ").split(" ")))
+    return " ".join(filter(None, map(_first, found))), set().union(*filter(None, map(_second, found)))
 
 
 def folded(word: str) -> str:
