@@ -22,7 +22,7 @@ from typing import Any
 
 from ingest import __main__ as program
 from ingest.landing.zones import Disk
-from ingest.pipeline import ahead, digesting, publishing, workers
+from ingest.pipeline import ahead, digesting, planning, workers
 from ingest.pipeline import warm as warm  # once, for all of them
 from ingest.store.sqlite import SqliteStore
 
@@ -39,7 +39,7 @@ POINTS: dict[str, tuple[type, str]] = {
 
 def main() -> None:
     plan = json.loads(Path(sys.argv[1]).read_text())
-    digesting.PART, digesting.BATCH_ITEMS, publishing.SLICE = 30, 10, 12
+    digesting.PART, digesting.BATCH_ITEMS, planning.SLICE = 30, 10, 12
     workers.run = inline  # type: ignore[assignment]
     workers.get_ready = lambda: None  # nor for their server, which would be killed before it is up
     ahead.WORTH = float("inf")  # whatever the machine's speed, each point is passed in the process that is killed

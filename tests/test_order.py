@@ -16,7 +16,8 @@ import pytest
 from ingest import dates, dedup
 from ingest.models import Content, Fingerprint, Tags, TextFrom
 from ingest.pipeline.pipe import Pipe
-from ingest.pipeline.publishing import Surroundings, publish
+from ingest.pipeline.publishing import publish
+from ingest.pipeline.surroundings import Surroundings
 from ingest.settings import Settings
 from ingest.store import Query
 

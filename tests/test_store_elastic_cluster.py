@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ingest.pipeline import publishing
+from ingest.pipeline import planning
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.store import Query
@@ -71,7 +71,7 @@ def test_a_node_dies_while_it_is_published_to(
     expected: Any,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(publishing, "ARCHIVE_SLICE", 100)
+    monkeypatch.setattr(planning, "ARCHIVE_SLICE", 100)
     urls = ",".join(server.url for server in nodes)
     served = replace(_embedded(home), elasticsearch_url=urls, elasticsearch_user=USER, elasticsearch_password=PASSWORD)
     with closing(Pipe(served)) as pipe:

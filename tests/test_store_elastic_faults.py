@@ -31,14 +31,14 @@ from cryptography.x509.oid import NameOID
 
 from ingest import dedup
 from ingest.errors import StoreGone
-from ingest.pipeline import publishing
+from ingest.pipeline import planning
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
 from ingest.store import Lease, Query, Slice, Store
 from ingest.store.elastic import bulk, leasing
 from ingest.store.elastic import connection as wire
-from ingest.store.elastic.layout import SMALL
+from ingest.store.elastic.layout import SMALL, VERSION
 from tests import elastic_server
 from tests.elastic_server import PASSWORD, USER, ElasticServer, NoServer
 
@@ -158,7 +158,7 @@ _number = iter(range(1000))
 @pytest.fixture
 def served(node: ElasticServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
     """An empty store on the server, published to in slices of 100."""
-    monkeypatch.setattr(publishing, "ARCHIVE_SLICE", 100)
+    monkeypatch.setattr(planning, "ARCHIVE_SLICE", 100)
     pipe = Pipe(_settings(node, home, f"fault{next(_number)}-"))
     yield pipe
     pipe.close()
@@ -258,7 +258,7 @@ def test_stopped_for_longer_than_two_requests_wait(
 def test_a_read_only_month(served: Pipe, node: ElasticServer, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a full disk makes it."""
     block = "index.blocks.read_only_allow_delete"
-    index = f"{served.settings.elasticsearch_prefix}stories-v1-2022.05"
+    index = f"{served.settings.elasticsearch_prefix}stories-v{VERSION}-2022.05"
     client = node.client()
     before_bulk(
         served, monkeypatch, 4, lambda: client.indices.put_settings(index=index, settings={block: True}) and None
@@ -276,7 +276,7 @@ def test_a_read_only_month(served: Pipe, node: ElasticServer, expected: Any, mon
 
 def test_a_full_write_queue(served: Pipe, node: ElasticServer, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others write as fast as they can, into a queue of four, until we have been refused some times."""
-    monkeypatch.setattr(publishing, "ARCHIVE_SLICE", STORIES)
+    monkeypatch.setattr(planning, "ARCHIVE_SLICE", STORIES)
     stop, refused = threading.Event(), 0
     plain, waited = wire.pause, iter(range(1, 1000))
 
@@ -311,7 +311,7 @@ def test_a_full_write_queue(served: Pipe, node: ElasticServer, expected: Any, mo
 
 def test_a_request_too_large(served: Pipe, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the server takes (1 MB here) is less than what is sent at once: it is sent in halves."""
-    monkeypatch.setattr(publishing, "ARCHIVE_SLICE", 300)
+    monkeypatch.setattr(planning, "ARCHIVE_SLICE", 300)
     seen: list[int] = []
     connection = served.store._wire  # type: ignore[attr-defined]
     plain = connection.request
@@ -361,9 +361,9 @@ def test_a_missing_alias_and_missing_templates(served: Pipe, node: ElasticServer
     prefix = served.settings.elasticsearch_prefix
     publish(served, run="r")
     with node.client() as client:
-        client.indices.delete_alias(index=f"{prefix}stories-v1-2022.05", name=f"{prefix}stories")
+        client.indices.delete_alias(index=f"{prefix}stories-v{VERSION}-2022.05", name=f"{prefix}stories")
         assert outcome(served.store) == expected  # no month is missing unseen
-        client.indices.delete_index_template(name=f"{prefix}stories-v1")
+        client.indices.delete_index_template(name=f"{prefix}stories-v{VERSION}")
         told = [one.what for one in served.store.check() if not one.ok]  # type: ignore[attr-defined]
         assert [what.split()[0] for what in told] == ["templates", "not"]
         fresh = Pipe(served.settings)
@@ -372,7 +372,7 @@ def test_a_missing_alias_and_missing_templates(served: Pipe, node: ElasticServer
         with pytest.raises(StoreGone, match="templates"):
             fresh.store.write(Slice(stories=[story("n", published="2023-01-01")]), lease)
         fresh.store.release(lease)
-        assert not client.indices.exists(index=f"{prefix}stories-v1-2023.01")
+        assert not client.indices.exists(index=f"{prefix}stories-v{VERSION}-2023.01")
         fresh.close()
         served.store.setup()  # type: ignore[attr-defined]
         assert all(finding.ok for finding in served.store.check())  # type: ignore[attr-defined]
@@ -381,9 +381,9 @@ def test_a_missing_alias_and_missing_templates(served: Pipe, node: ElasticServer
 
 PUBLISHER = """
 import sys
-from ingest.pipeline import publishing
+from ingest.pipeline import planning, publishing
 from ingest.pipeline.pipe import opened
-publishing.ARCHIVE_SLICE = 50
+planning.ARCHIVE_SLICE = 50
 with opened() as pipe:
     publishing.publish(pipe, run=sys.argv[1])
 """

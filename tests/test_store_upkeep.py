@@ -17,7 +17,7 @@ from elasticsearch import Elasticsearch
 from ingest import dedup
 from ingest.errors import SitrepError, UsageError
 from ingest.models import Content, Feed, Outcome
-from ingest.pipeline import dropping, publishing, rebuilding, reporting, runs
+from ingest.pipeline import dropping, planning, rebuilding, reporting, runs
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
@@ -68,7 +68,7 @@ def archive() -> list[Content]:
 @pytest.fixture(params=["embedded", "served"])
 def pipe(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
     """An empty store on each, and the archive in the landing zone, as files of stories in two orders."""
-    monkeypatch.setattr(publishing, "ARCHIVE_SLICE", 60)
+    monkeypatch.setattr(planning, "ARCHIVE_SLICE", 60)
     monkeypatch.setattr(dropping, "SLICE", 25)
     settings = Settings(home=tmp_path, landing=str(tmp_path / "landing"))
     prefix = f"{PREFIX}upkeep-"

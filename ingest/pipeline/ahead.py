@@ -59,16 +59,19 @@ class Ahead:
 
 def _serve(pipe: Connection, settings: Settings, run: str) -> None:
     """The process's side: publish what comes, one file after the other, until nobody is there any more."""
-    from ingest.pipeline.publishing import Surroundings, publish
+    from ingest.pipeline.publishing import publish
+    from ingest.pipeline.surroundings import Surroundings
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is interrupted is the parent; it ends this one
     opened = Pipe(settings)
     around = Surroundings(opened.store)
     try:
         while True:
-            part = pipe.recv()
+            parts = [pipe.recv()]
+            while pipe.poll():
+                parts.append(pipe.recv())
             try:
-                publish(opened, [part], run=run, around=around)
+                publish(opened, parts, run=run, around=around)
             except SitrepError:
                 pass  # a file that fails is tried again by the parent, which says what is wrong with it
     except (EOFError, OSError):

@@ -13,8 +13,12 @@ from datetime import UTC, datetime
 
 from ingest.errors import LeaseLost, UsageError
 from ingest.models import Story
+from ingest.pipeline.deciding import Work, related_to
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
-from ingest.pipeline.publishing import Surroundings, Work, publishing, related_to, renewal, second, unpublished
+from ingest.pipeline.planning import unpublished
+from ingest.pipeline.publishing import publishing
+from ingest.pipeline.surroundings import Surroundings, renewal
+from ingest.pipeline.upcoming import second
 from ingest.store import Lease, Query, Slice, Store
 
 SLICE = 2000  # stories: their neighbourhood is judged again
@@ -65,7 +69,7 @@ def drop(pipe: Pipe, month: str, *, progress: Progress = silent) -> int:
 def _remove(store: Store, stories: Sequence[Story], month: str, lease: Lease, around: Surroundings) -> None:
     work = Work({story.id: story for story in stories}, removed={story.id: month for story in stories})
     moved = {story.id: [second(story)] for story in stories}
-    verdicts = around.judge(work, moved, lease)
+    verdicts = around.judge(store, work, moved, lease.token, renewal(store, lease))
     related = related_to(store, work, verdicts, moved)
     slice_ = Slice(
         links=verdicts.linked,
@@ -75,7 +79,7 @@ def _remove(store: Store, stories: Sequence[Story], month: str, lease: Lease, ar
         removed=work.removed,
     )
     store.write(slice_, lease)
-    around.written()
+    around.written(lease.token)
 
 
 def undo(pipe: Pipe, month: str) -> list[str] | None:

@@ -12,8 +12,9 @@ from itertools import islice
 
 from ingest.errors import SitrepError, TryAgain
 from ingest.pipeline.pipe import Pipe, Progress, Step, silent
-from ingest.pipeline.publishing import Surroundings, publish, publishing, renewal
+from ingest.pipeline.publishing import publish, publishing
 from ingest.pipeline.runs import Run, live_first
+from ingest.pipeline.surroundings import Surroundings, renewal
 from ingest.store import Query
 
 LISTED = 1000  # ids at once

@@ -7,7 +7,7 @@ store does not answer, and `LeaseLost` where a token is out of date.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -230,9 +230,10 @@ class Store(Protocol):
         """All links that have an end among these stories."""
         ...
 
-    def write(self, slice_: Slice, lease: Lease) -> Mapping[str, str]:
+    def write(self, slice_: Slice, lease: Lease, meanwhile: Callable[[], None] | None = None) -> Mapping[str, str]:
         """Write all of it; writing the same again changes nothing. Raises LeaseLost and writes nothing when another
-        publisher took over.
+        publisher took over. `meanwhile` is called, once, where there is time: when nothing is left but to wait for a
+        server. It may read, and renew the lease, and may find any part of the slice there.
 
         Gives the stories that the store refuses as they are, with the reason. Where there are any, nothing is booked,
         and the same must be decided again without them and written.

@@ -246,7 +246,12 @@ class SqliteStore(Store):
         with self._reading() as connection:
             return _links(connection, list(ids))
 
-    def write(self, slice_: Slice, lease: Lease) -> Mapping[str, str]:
+    def write(
+        self,
+        slice_: Slice,
+        lease: Lease,
+        meanwhile: Callable[[], None] | None = None,  # noqa: ARG002 - there is nobody to wait for
+    ) -> Mapping[str, str]:
         """As the port says; it refuses no story."""
         with self._writing() as connection:
             self._hold(connection, lease)

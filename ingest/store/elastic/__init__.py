@@ -296,7 +296,7 @@ class ElasticStore(Store):
         found = {hit["_id"]: documents.link(hit["_source"]) for hit in hits}
         return sorted(found.values(), key=lambda link: (link.a, link.b))
 
-    def write(self, slice_: Slice, lease: Lease) -> Mapping[str, str]:
+    def write(self, slice_: Slice, lease: Lease, meanwhile: Callable[[], None] | None = None) -> Mapping[str, str]:
         """As the port says. Readers may see a part of a slice while it is written; the next publisher sees all of
         it, or, where LeaseLost is raised before anything was written, nothing."""
         self._connection()
@@ -313,7 +313,7 @@ class ElasticStore(Store):
         with ThreadPoolExecutor(1) as journal:  # the writer looks where things stand meanwhile
             kept = journal.submit(self._journal.keep, listed)
             try:
-                refused = self._writer.write(listed, hold)
+                refused = self._writer.write(listed, hold, meanwhile)
             except LeaseLost:
                 if not begun:
                     self._journal.forget(kept.result())

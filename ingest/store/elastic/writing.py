@@ -125,27 +125,33 @@ class Writer:
         self._layout = layout
         self._months: set[str] = set()
 
-    def write(self, listed: Sequence[Change], hold: Callable[[], None]) -> dict[str, str]:
+    def write(
+        self, listed: Sequence[Change], hold: Callable[[], None], meanwhile: Callable[[], None] | None = None
+    ) -> dict[str, str]:
         """Carry out a slice's changes; gives the stories that the store refuses, with the reason.
 
         Where there are any, nothing but the other stories is written: the slice must be decided again without them.
-        `hold` is called between looking and writing, and raises where the lease is lost.
+        `hold` is called between looking and writing, and raises where the lease is lost; `meanwhile` when all but the
+        booking is written, while the server makes it visible.
         """
         stories = [one for one in listed if one.kind == "stories"]
         places = self._look_up(stories)
         beside = [one for one in self._placed(listed, stories, places) if one.kind != "stories"]
         beside += self._forgotten(stories, beside, places)
-        places |= self._look_up(beside)
+        places |= self._look_up(self._perhaps_there(beside, stories, places))
         self._make_months([*stories, *beside], places)  # at once, which is faster than one kind after the other
         hold()
         whole, moved = ([one for one in stories if one.partial == partial] for partial in (False, True))
         refused = self._carry_out(whole, places, hold)
-        with ThreadPoolExecutor(1) as meanwhile:  # one core of the server makes stories visible, another goes on
-            refreshed = meanwhile.submit(self._refresh, whole, places)
+        with ThreadPoolExecutor(2) as refreshing:  # one core of the server makes things visible, another goes on
+            refreshed = [refreshing.submit(self._refresh, whole, places)]
             if not refused:
                 self._carry_out([*moved, *(one for one in beside if one.kind != "bookings")], places, hold)
-                self._refresh([*moved, *beside], places)
-            refreshed.result()
+                refreshed.append(refreshing.submit(self._refresh, [*moved, *beside], places))
+                if meanwhile:
+                    meanwhile()
+            for each in refreshed:
+                each.result()
         if not refused:
             self._carry_out(self._new([one for one in beside if one.kind == "bookings"], places), places, hold)
         return {ident: why for (_, ident), why in refused.items()}
@@ -158,6 +164,14 @@ class Writer:
         for kind, ids in anywhere.items():
             places |= self._look_everywhere(kind, ids)
         return places
+
+    def _perhaps_there(
+        self, listed: Sequence[Change], stories: Sequence[Change], places: Mapping[Key, Place]
+    ) -> list[Change]:
+        """The changes for which it is worth looking. Who decided knew no story under a new alias, and what lies beside
+        a new story is new; where that is wrong (a publisher died here before) a conflict says so."""
+        new = {one.id for one in stories if not one.partial and one.key not in places}
+        return [one for one in listed if one.kind != "aliases" and (one.document is None or one.beside not in new)]
 
     def _look_everywhere(self, kind: str, ids: Sequence[str]) -> dict[Key, Place]:
         """Where these stand, in whichever month."""
