@@ -639,6 +639,8 @@ class StoreContract:
             "aid": {"2022-05-23": 1, "2022-05-24": 1},
             "escalation": {"2022-05-23": 1},
         }
+        for query, by in ((Query(), "topic"), (Query("grain"), "source"), (Query("grain"), "topic")):
+            assert store.chart(query, by) == (store.count(query, "day"), store.days(query, by))
         assert store.days(Query("grain"), "source") == {"": {"2022-05-24": 1}, "x.example": {"2022-05-23": 1}}
         with pytest.raises(ValueError, match="weather"):
             store.days(Query(), "weather")

@@ -27,6 +27,8 @@ from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
 from ingest.store import Booking, Found, Query, Slice, Store
 from ingest.store.elastic import ElasticStore, Layout, Server
+from ingest.store.elastic.connection import Connection
+from ingest.store.elastic.layout import VERSION
 from ingest.store.elastic.writing import Change
 from tests import elastic_server
 from tests.elastic_server import PREFIX, wipe
@@ -568,3 +570,18 @@ def test_airflows_connection_wins(tmp_path: Path, connection: dict[str, Any] | N
         [sys.executable, "-c", MOVES], env=environ, capture_output=True, text=True, check=False, timeout=100
     )
     assert done.stdout.splitlines()[-1:] == [told], done.stderr[-2000:]
+
+
+def test_a_chart_takes_one_request(store: ElasticStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(store, story("a", published="2022-05-24"), story("b", published=None))
+    store.count(Query(), "day")  # has looked where it is
+    asked: list[str] = []
+    plain = Connection.request
+
+    def request(self: Connection, method: str, path: str, *args: Any, **params: Any) -> Any:
+        asked.append(path)
+        return plain(self, method, path, *args, **params)
+
+    monkeypatch.setattr(Connection, "request", request)
+    assert store.chart(Query(), "source")[0] == {"": 1, "2022-05-24": 1}
+    assert asked == ["/_msearch"]

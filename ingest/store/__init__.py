@@ -308,6 +308,10 @@ class Store(Protocol):
         are left out."""
         ...
 
+    def chart(self, query: Query, by: str) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+        """`count` by day and `days`, at once."""
+        return self.count(query, "day"), self.days(query, by)
+
     def largest_clusters(self, limit: int) -> list[tuple[str, int]]:
         """The clusters with most stories: (cluster, number), clusters of one left out."""
         ...

@@ -112,9 +112,8 @@ def counted(window: Window, name: str, asked: Asked, make: Callable[[], T]) -> T
 
 def _drawn(window: Window, asked: Asked) -> Chart:
     store, query = window.store, asked.query()
-    stories = store.count(query, "day")
+    stories, by_topic = store.chart(query, "topic")
     undated = stories.pop("", 0)
-    by_topic = store.days(query, "topic")
     days = _span(asked, stories)
     if not days:
         return Chart("day", (), (), undated)

@@ -440,6 +440,9 @@ class ElasticStore(Store):
     def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:
         return self._counting.days(query, by)
 
+    def chart(self, query: Query, by: str) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+        return self._counting.chart(query, by)
+
     def largest_clusters(self, limit: int) -> list[tuple[str, int]]:
         return self._counting.largest_clusters(limit)
 

@@ -51,11 +51,18 @@ class Counting:
 
     def days(self, query: Query, by: str) -> dict[str, dict[str, int]]:
         """See `Store.days`."""
-        if by not in ("topic", "source"):
-            raise ValueError(f"cannot count days by {by!r}")
-        fields = {_COUNTED[by]: by == "source", "day": False}
+        body = _by_days(query, by)
+        return self._read_days(body, self._connection.search(self._months, body))
+
+    def chart(self, query: Query, by: str) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+        """See `Store.chart`."""
+        in_all, each = bodies = [_question(query, "day"), _by_days(query, by)]
+        answers = self._connection.searches(self._months, bodies)
+        return self._read("day", in_all, answers[0]), self._read_days(each, answers[1])
+
+    def _read_days(self, body: Body, answer: Any) -> dict[str, dict[str, int]]:
         counted: dict[str, dict[str, int]] = {}
-        for (name, day), stories in self._all(_by_values(_condition(query), fields, query.zone)):
+        for (name, day), stories in self._pages(body, answer):
             counted.setdefault(name, {})[day] = stories
         return {name: dict(sorted(days.items())) for name, days in sorted(counted.items())}
 
@@ -108,6 +115,12 @@ def _question(query: Query, by: str) -> Body:
     if by not in _COUNTED:
         raise ValueError(f"cannot count by {by!r}")
     return _by_values(_condition(query), {_COUNTED[by]: by not in ("topic", "main_topic")}, query.zone)
+
+
+def _by_days(query: Query, by: str) -> Body:
+    if by not in ("topic", "source"):
+        raise ValueError(f"cannot count days by {by!r}")
+    return _by_values(_condition(query), {_COUNTED[by]: by == "source", "day": False}, query.zone)
 
 
 def _by_values(asked: Mapping[str, Any], fields: Mapping[str, bool], zone: str = "UTC") -> Body:
