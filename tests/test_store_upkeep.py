@@ -159,6 +159,32 @@ def test_what_publishes_a_dropped_month_counts_it_as_rejected(pipe: Pipe) -> Non
     assert ids(exported(pipe.store)) == {*ids(expected), "id-s301"}
 
 
+def test_a_file_that_was_published_before_its_month_was_dropped(pipe: Pipe) -> None:
+    """To whoever publishes or backfills it again, it is not unchanged."""
+    parts = pipe.landing.parts()
+    publish(pipe, run="r")
+    first = reporting.report(pipe, replace(runs.start("replay"), id="r"), parts)
+    gone = dropping.drop(pipe, "2014-12")
+    assert gone > 70
+    write_part(pipe, "stories/archive/y/00000", [told(300, NEW_YEAR - timedelta(days=3)), told(301, NEW_YEAR)])
+    again = runs.start("replay")
+    publish(pipe, run=again.id)
+    second = reporting.report(pipe, again, parts)
+    assert second.entries == first.entries == sum(second.outcomes.values())
+    assert second.reasons == {"month_dropped": second.outcomes[Outcome.REJECTED]}
+    there = {each.id for each in pipe.store.export(Query())}
+    assert second.outcomes[Outcome.REJECTED] == sum(
+        id_ not in there for path in parts for id_ in pipe.landing.part(path).ids
+    )
+    assert second.outcomes[Outcome.UNCHANGED] == second.entries - second.outcomes[Outcome.REJECTED]
+    # what was never let in was counted when it was published, and is not counted twice
+    let_in = reporting.report(pipe, again, ["stories/archive/y/00000"])
+    assert let_in.reasons == {"month_dropped": 1}
+    later = reporting.report(pipe, runs.start("replay"), ["stories/archive/y/00000"])
+    assert later.reasons == {"month_dropped": 1}
+    assert later.outcomes == {**dict.fromkeys(Outcome, 0), Outcome.REJECTED: 1, Outcome.UNCHANGED: 1}
+
+
 def test_a_month_is_brought_back(pipe: Pipe) -> None:
     publish(pipe, run="r")
     before, linked = exported(pipe.store), links(pipe.store)

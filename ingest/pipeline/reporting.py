@@ -12,6 +12,7 @@ from ingest import addresses, dates, words
 from ingest.errors import Missing, Unbalanced
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline import mirroring
+from ingest.pipeline.deciding import CLOSED
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.runs import Run, beside, is_live, stories_of
 from ingest.store import Booking
@@ -36,7 +37,8 @@ def report(
     """Sum up a run over its own files of stories, whoever published them, keep the report, and show it where people
     look into the store. `again`: quarantined items that the run handled once more.
 
-    What another run published and reported is unchanged to this one, except where the run reports on a `whole_day`.
+    What another run published and reported is unchanged to this one, except where the run reports on a `whole_day`; it
+    is rejected where its month was dropped since.
     Raises Unbalanced where a file is not published, or where outcomes and entries differ; the report is not kept then.
     """
     parts = [*dict.fromkeys(parts)]  # an archive may be named twice, and lie there under two names
@@ -58,8 +60,12 @@ def report(
         tagged += header.get("tagged", 0)
         reasons.update(booking.reasons)
         old = booking.run != run.id and not whole_day and pipe.landing.exists(_path(booking.run))
-        for feed, outcomes in (_as_unchanged(booking.counts) if old else booking.counts).items():
-            counts[feed].update(outcomes)
+        if old:
+            since = _dropped_since(pipe, path, booking)
+            reasons.update({CLOSED: since.total()} if since else {})
+            _add(counts, _as_unchanged(booking.counts, since))
+        else:
+            _add(counts, booking.counts)
     total = sum((Counter(outcomes) for outcomes in counts.values()), Counter())
     feeds = _feeds(pipe, landings, counts, bookings, lost)
     _balance(run, entries, total, feeds, counts, archives=not all(map(is_live, parts)))
@@ -129,16 +135,39 @@ def _came_in(pipe: Pipe, path: str) -> int:
     return part.count + sum(sum(outcomes.values()) for outcomes in part.header["counts"].values())
 
 
-def _as_unchanged(counts: Counts) -> dict[str, Counter[str]]:
-    return {
-        feed: Counter(
-            {
-                **{outcome: n for outcome, n in outcomes.items() if outcome in KEPT},
-                str(Outcome.UNCHANGED): sum(n for outcome, n in outcomes.items() if outcome not in KEPT),
-            }
-        )
-        for feed, outcomes in counts.items()
-    }
+def _add(counts: dict[str, Counter[str]], more: Counts) -> None:
+    for feed, outcomes in more.items():
+        counts[feed].update(outcomes)
+
+
+def _as_unchanged(counts: Counts, dropped: Mapping[str, int]) -> dict[str, Counter[str]]:
+    """What was booked, for a run that finds it published. `dropped`: stories that went out of the store since, by
+    feed."""
+    told = {}
+    for feed, outcomes in counts.items():
+        kept = Counter({outcome: n for outcome, n in outcomes.items() if outcome in KEPT})
+        out = dropped.get(feed, 0)
+        kept[Outcome.REJECTED] += out
+        kept[Outcome.UNCHANGED] = sum(outcomes.values()) - kept.total()
+        told[feed] = Counter({str(outcome): n for outcome, n in kept.items() if n})
+    return told
+
+
+def _dropped_since(pipe: Pipe, path: str, booking: Booking) -> Counter[str]:
+    """Stories of a file that went when their month was dropped, by feed; not those that were never let in, which are
+    booked as rejected."""
+    if not pipe.store.closed_months():
+        return Counter()
+    part = pipe.landing.part(path)
+    removed = pipe.store.removed(part.ids)
+    told = [content for content, _ in part.slice(0, part.count) if content.id in removed] if removed else []
+    known = booking.reasons.get(CLOSED, 0)
+    gone: Counter[str] = Counter()
+    for content in told[known:]:
+        feed = content.feed or "" if is_live(path) else ""
+        there = sum(n for outcome, n in booking.counts.get(feed, {}).items() if outcome not in KEPT)
+        gone[feed] += gone[feed] < there
+    return gone
 
 
 def _feeds(
