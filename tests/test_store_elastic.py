@@ -28,7 +28,6 @@ from ingest.settings import Settings
 from ingest.store import Booking, Found, Query, Slice, Store
 from ingest.store.elastic import ElasticStore, Layout, Server
 from ingest.store.elastic.connection import Connection
-from ingest.store.elastic.layout import VERSION
 from ingest.store.elastic.writing import Change
 from tests import elastic_server
 from tests.elastic_server import PREFIX, wipe
