@@ -177,7 +177,7 @@ def _pages(name: str, most: int | None) -> list[Page]:
 
 def _few(items: Sequence[T], most: int | None) -> list[T]:
     """So many, from all over the list."""
-    return list(items[:: max(1, len(items) // most)][:most] if most else items)
+    return [items[number * len(items) // most] for number in range(most)] if most and most < len(items) else [*items]
 
 
 def _read(name: str, pages: list[Page]) -> Results:

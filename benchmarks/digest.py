@@ -60,7 +60,7 @@ def main() -> None:
         print(f"no pages in {DATA}: nothing is measured")
         return
     pages = _read(files, most)
-    sample = pages[:: max(1, len(pages) // SAMPLE)][:SAMPLE]
+    sample = [pages[number * len(pages) // SAMPLE] for number in range(SAMPLE)] if len(pages) > SAMPLE else pages
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     start, _ = _ours([SHORT])
     print(f"sitrep       {start:7.2f} s of CPU to start, once a run", flush=True)

@@ -217,10 +217,12 @@ def test_the_score_says_how_sure_a_language_is() -> None:
     assert told == none == 0
 
 
+ATTRIBUTES = " ".join(f"a{i}=1" for i in range(120_000))
 BOMBS = {
     "comments": "<!--" * 200_000,
     "less-than": "<" * 500_000,
-    "attributes": "<a " + " ".join(f"a{i}=1" for i in range(50_000)) + ">x</a>",
+    "attributes": f"<a {ATTRIBUTES}>x</a>",
+    "attributes behind a comparison": "<script>a<b" + ' c="1"' * 61 + ' d="</script><a ' + ATTRIBUTES + '>">x</a>',
     "quotes": '<a b="' * 100_000,
     "elements": "<p>word</p>" * 100_000,
     "nesting": "<b>" * 30_000 + "word",

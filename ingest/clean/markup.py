@@ -6,7 +6,9 @@ import codecs
 import functools
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from bs4 import BeautifulSoup
@@ -133,10 +135,11 @@ _DEEPEST = 5_000
 
 def _too_deep(source: bytes) -> int | None:
     """Where a page becomes too deep for lexbor, as an index into it; None: nowhere. Linear: 0.1 ms."""
-    if source.count(b"<") <= _DEEPEST:
-        return None
     signs = np.frombuffer(source, dtype=np.uint8)
-    opens = np.flatnonzero(signs[:-1] == ord("<"))
+    are_open = signs[:-1] == ord("<")
+    if np.count_nonzero(are_open) <= _DEEPEST:
+        return None
+    opens = np.flatnonzero(are_open)
     behind = signs[opens + 1]
     letters = behind | 0x20  # in lower case; "/" and "!" stay other signs
     steps = ((letters >= ord("a")) & (letters <= ord("z"))).astype(np.int32) - (behind == ord("/"))
@@ -159,25 +162,44 @@ def tamed(source: bytes) -> bytes:
     """
     if b"\0" in source or b"\v" in source:
         source = source.translate(None, b"\0\v")
-    parts = []
-    done = 0
-    while suspect := _UNENDING.search(source, done):
-        tag = _TAG.match(source, suspect.start())
+    kept, done = [], 0
+    for start, end in sorted(_too_much(source)):
+        if start > done:
+            kept.append(source[done:start])
+        done = max(done, end)
+    return b"".join([*kept, source[done:]]) if done else source
+
+
+def _too_much(source: bytes) -> Iterator[tuple[int, int]]:
+    """Where the attributes stand that a tag has too many. What looks like a tag may be a comparison in a script, so
+    another tag may begin in what looks like its values: these are looked at as well, as far as honest pages need it;
+    behind that the page is cut."""
+    at, left = 0, _LOOKED_AT * len(source) + MAX_BYTES
+    while suspect := _UNENDING.search(source, at):
+        start = suspect.start()
+        tag = _TAG.match(source, start)
         end = max(suspect.end(), tag.end() if tag else 0)
-        parts += [source[done : suspect.start()], _fewer_attributes(source[suspect.start() : end])]
-        done = end
-    return b"".join([*parts, source[done:]]) if parts else source
+        left -= end - start
+        if left < 0:
+            yield start, len(source)
+            return
+        if end - start >= _LONG_TAG and (last := _last_attribute(source, start, end)) is not None:
+            closing = source.rfind(b"</", last, end)  # of the script, if it was a comparison
+            yield last, end if closing < 0 else closing
+        at = start + 2
 
 
-def _fewer_attributes(tag: bytes) -> bytes:
-    if len(tag) < _LONG_TAG:
-        return tag
-    attributes = _ATTRIBUTE.finditer(tag, len(tag.split(None, 1)[0]))
-    last = next((match for number, match in enumerate(attributes, start=1) if number == _MAX_ATTRIBUTES), None)
-    if last is None:
-        return tag
-    closing = tag.rfind(b"</")  # this was a comparison inside a script, whose end must not be lost
-    return tag[: last.end()] + (tag[closing:] if closing > last.end() else b"")
+_LOOKED_AT = 8  # times, that a byte is looked at in the mean
+
+
+def _last_attribute(source: bytes, start: int, end: int) -> int | None:
+    """Where the last attribute ends that the tag keeps; None: all are kept."""
+    name = _NAME.match(source, start, end)
+    attributes = _ATTRIBUTE.finditer(source, name.end() if name else start, end)
+    return next((match.end() for match in islice(attributes, _MAX_ATTRIBUTES - 1, None)), None)
+
+
+_NAME = re.compile(rb"<\S*")
 
 
 # Elements that end the paragraph that they stand in, and those that hold no words of a story.
