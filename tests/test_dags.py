@@ -245,6 +245,9 @@ def test_a_backfill_run_replays_its_day_and_takes_the_archive_of_that_day(
         f"{tmp_path}/2026-03-07.jsonl: is empty, there is nothing to read",
         "nothing landed on 2026-03-07",
     ]
+    (tmp_path / "2026-03-06.jsonl" / "pages").mkdir(parents=True)  # a day's folder into which nobody wrote
+    empty = plans.daily(opened, "sitrep_daily/b4", asked(started, backfill=True), DAY - 3 * DAYS)
+    assert work_off(opened, empty)["notes"][-2] == f"{tmp_path}/2026-03-06.jsonl: is empty, there is nothing to read"
     assert len(server.requests) == polls  # nothing was fetched
     opened.close()
 

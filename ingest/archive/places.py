@@ -93,6 +93,8 @@ def _empty(path: Path) -> Source:
 
 def _folder(path: Path) -> list[Source]:
     pages, archives, skipped = walk(path)
+    if not (pages or archives or skipped):
+        return [_empty(path)]
     broken: list[Skipped] = []
     found: list[Source] = []
     for archive in archives:
