@@ -18,7 +18,7 @@ from ingest.dedup.scene import Scene, around
 from ingest.dedup.stretch import Stretch
 from ingest.dedup.verdicts import FEWEST, SUSPECT
 
-PAIRS = 1 << 18  # of texts that share a shingle, at once: they fit the cache
+PAIRS = 1 << 19  # of texts that share a shingle, at once: they fit the cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)

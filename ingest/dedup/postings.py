@@ -71,7 +71,8 @@ class Found:
             some = np.flatnonzero(counts)
             counts = counts[some]
             found = np.repeat(asking[some], counts)
-            found |= run[run_on(starts[which[some]], counts)] & NUMBER
+            texts = run[run_on(starts[which[some]], counts)]
+            found |= texts if texts.dtype == np.uint32 else texts & NUMBER
             parts.append(found)
         result = np.concatenate(parts) if len(parts) > 2 else parts[-1]
         result.sort()
@@ -149,11 +150,15 @@ class _Run:
 
     def find(self, keys: Hashes) -> tuple[Ints, Ints]:
         """Where the postings of each key, ascending, begin, and how many there are."""
+        last = len(self.postings) - 1
         starts = np.searchsorted(self.postings, keys)
-        last = np.minimum(starts, len(self.postings) - 1)
-        there = np.flatnonzero((self.postings[last] ^ keys) <= NUMBER)
+        there = np.flatnonzero((self.postings[np.minimum(starts, last)] ^ keys) <= NUMBER)
         lengths = np.zeros(len(keys), np.int64)
-        lengths[there] = np.searchsorted(self.postings, keys[there] | NUMBER, side="right") - starts[there]
+        lengths[there] = 1
+        begin = starts[there]
+        some = np.flatnonzero((begin < last) & ((self.postings[np.minimum(begin + 1, last)] ^ keys[there]) <= NUMBER))
+        several = there[some]
+        lengths[several] = np.searchsorted(self.postings, keys[several] | NUMBER, side="right") - begin[some]
         return starts, lengths
 
 

@@ -195,6 +195,8 @@ class Stretch:
         """The stories that have one of these texts, and whose each is, as an index into `texts`."""
         several = self.several.values[texts]
         many = np.flatnonzero(several)
+        if not len(many):
+            return self.first.values[texts].astype(np.int64), np.arange(len(texts))
         found = [self.members(text) for text in texts[many].tolist()]
         more = np.array([story for some in found for _, _, story in some], np.int64)
         stories = np.concatenate((self.first.values[texts[~several]].astype(np.int64), more))
