@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,10 @@ class Postings:
             size += len(some[-1])
         short = [run.postings for run in some if isinstance(run, _Run)]
         if len(short) < len(some):
-            self._runs.append(_Packed(_parts(some)))
+            self._runs.append(_Packed(_parts(some), size))
             return
         new = _Run(_merged(short))
-        self._runs.append(_Packed(_parts([new])) if size >= _LONG and new.crowded() else new)
+        self._runs.append(_Packed(_parts([new]), size) if size >= _LONG and new.crowded() else new)
 
     def drop(self, dead: Flags) -> None:
         """Take out the postings of these texts (a flag for each number)."""
@@ -172,23 +173,27 @@ class _Packed:
 
     growth = 2  # to merge it takes five times as long
 
-    def __init__(self, parts: Iterable[Hashes]) -> None:
-        """`parts` as `_parts` gives them."""
-        low, lengths, texts = [], [], []
-        for postings in parts:
-            keys, counts = repeated(postings >> BITS)
-            low.append(keys.astype(np.uint32))
-            lengths.append(counts.astype(np.uint32))
-            texts.append(numbers(postings).astype(np.uint32))
-        self._bits = max(sum(map(len, low)).bit_length() - 6, 0)  # there are fewer `EXTRA` ones: half of the parts
+    def __init__(self, parts: Iterable[Hashes], size: int) -> None:
+        """`parts` as `_parts` gives them, no more than `size` postings."""
+        low, texts, lengths = (np.empty(size, np.uint32) for _ in range(3))  # what is not written takes no memory
+        keys, postings = [0], 0
+        for some in parts:
+            found, counts = repeated(some >> BITS)
+            keys.append(keys[-1] + len(found))
+            low[keys[-2] : keys[-1]] = found
+            lengths[keys[-2] : keys[-1]] = counts
+            texts[postings : postings + len(some)] = numbers(some)
+            postings += len(some)
+        self._low, self.postings = low[: keys[-1]].copy(), texts[:postings]
+        self._starts = _added_up(lengths[: keys[-1]])
+        self._bits = max(keys[-1].bit_length() - 6, 0)  # there are fewer `EXTRA` ones: half of the parts
         self._shift = np.uint64(32 - self._bits)
         self._cells = np.zeros((_PARTS << self._bits) + 1, np.uint32)
-        for part, keys in enumerate(low):
-            of = np.bincount(keys.astype(np.int64) >> int(self._shift), minlength=1 << self._bits)
+        for part, (first, stop) in enumerate(pairwise(keys)):
+            cells = self._low[first:stop].astype(np.int64) >> int(self._shift)
+            of = np.bincount(cells, minlength=1 << self._bits)
             self._cells[(part << self._bits) + 1 : ((part + 1) << self._bits) + 1] = of
         np.cumsum(self._cells, out=self._cells)
-        self._low, self.postings = np.concatenate(low), np.concatenate(texts)
-        self._starts = _added_up(np.concatenate(lengths))
 
     def __len__(self) -> int:
         return len(self.postings)
@@ -201,7 +206,7 @@ class _Packed:
         return postings
 
     def without(self, dead: Flags) -> _Packed:
-        return _Packed(part[~dead[numbers(part)]] for part in _parts([self]))
+        return _Packed((part[~dead[numbers(part)]] for part in _parts([self])), len(self))
 
     def find(self, keys: Hashes) -> tuple[Ints, Ints]:
         """Where the texts of each key, ascending, begin, and how many there are."""
