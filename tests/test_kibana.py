@@ -19,7 +19,8 @@ import pytest
 import yaml
 from elasticsearch import Elasticsearch
 
-from ingest.models import Feed, FullText
+from ingest.landing import Landing
+from ingest.models import Capture, Feed, FullText
 from ingest.pipeline import digesting, jobs, runs
 from ingest.pipeline.pipe import Pipe
 from ingest.settings import Settings
@@ -225,8 +226,9 @@ def test_panels_fill_the_grid_without_overlap() -> None:
 # fields --------------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def seeded(elasticsearch_url: str, client: Elasticsearch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The prefix of a store that has what the objects are to show: the bundled archive, through the command line; an
-    item that kills its worker; and two feeds, of which one has brought nothing new for two days."""
+    """The prefix of a store that has what the objects are to show: the bundled archive, through the command line; a
+    page that must be paid for; an item that kills its worker; and two feeds, of which one has brought nothing new for
+    two days."""
     prefix, home = f"{PREFIX}kibana-", tmp_path_factory.mktemp("kibana") / "home"
     wipe(client, prefix, whole=True)
     served = {"elasticsearch_url": elasticsearch_url, "elasticsearch_prefix": prefix}
@@ -246,6 +248,12 @@ def seeded(elasticsearch_url: str, client: Elasticsearch, tmp_path_factory: pyte
         return done.stdout
 
     sitrep("backfill", "seeds/archive")
+    with Landing(str(home.parent)).captures("paid.warc.gz") as writer:
+        html = (("Content-Type", "text/html; charset=utf-8"),)
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        page = PAID.replace(b"PUBLISHED", f"{yesterday:%Y-%m-%dT%H:%MZ}".encode())
+        writer.add(Capture("https://paid.example/orchard", 200, html, page, yesterday + timedelta(hours=3)))
+    sitrep("backfill", str(home.parent / "paid.warc.gz"))
     bad = home / "bad.jsonl"
     bad.write_text(json.dumps({"url": "https://n.example/bad", "title": "OUT OF MEMORY", "text": "It dies of this."}))
     loopback = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -272,6 +280,11 @@ def seeded(elasticsearch_url: str, client: Elasticsearch, tmp_path_factory: pyte
 
 
 RSS = {"Content-Type": "application/rss+xml"}
+PAID = b"""<html><head><title>The orchard</title>
+<meta name="article:content_tier" content="locked"><meta property="article:published_time" content="PUBLISHED">
+</head><body><article><h1>The orchard behind the station is cut down</h1><p>On Tuesday morning workers felled the first
+forty of the old pear trees behind the station, while neighbours who had planted some of them stood at the fence and
+watched.</p></article></body></html>"""
 
 
 TOLD = (
@@ -395,6 +408,10 @@ def test_charts_show_what_is_so(seeded: str, client: Elasticsearch) -> None:
     assert sum(sum(row[1:]) for row in by_run) == answer("Entries", seeded, client)[0][0]
     assert answer("In quarantine now", seeded, client) == [[1]]
     assert answer("Quarantine by reason", seeded, client) == [["killed", 1]]
+    assert [row[:2] for row in answer("Outlets of which only the beginning is read", seeded, client)] == [
+        ["paid.example", 1]
+    ]
+    assert answer("Kinds of page", seeded, client) == [["article", 1]]
     reasons = dict(answer("Rejected and quarantined by reason", seeded, client))
     assert reasons == {"killed": 1, "media-type": 1, "status-404": 1}
 
@@ -434,6 +451,7 @@ EXPECTED = {
     "sitrep-today": {"title", "source"},
     "sitrep-aid": {"title", "evidence_rules", "evidence"},
     "sitrep-no-date": {"title", "first_seen"},
+    "sitrep-beginnings": {"title", "source", "published", "url"},
     "sitrep-quarantined": {"reason", "detail", "source", "url", "where", "run", "size"},
 }
 

@@ -24,6 +24,7 @@ from ingest.pipeline.publishing import publish
 from ingest.pipeline.reporting import report
 from ingest.settings import Settings
 from ingest.store.elastic import ElasticStore, Layout, Server
+from ingest.store.elastic.layout import VERSION
 from ingest.store.sqlite import SqliteStore
 from tests import elastic_server
 from tests.elastic_server import PREFIX, wipe
@@ -211,7 +212,7 @@ def test_what_cannot_be_shown_costs_no_run_and_is_said(
     part = landed(pipe, "stories/archive/x/00000", content("a"))
     run = runs.start("archive")
     publish(pipe, [part], run=run.id)
-    index = f"{PREFIX}sitrep-v1-runs"
+    index = f"{PREFIX}sitrep-v{VERSION}-runs"
     client.indices.put_settings(index=index, settings={"index.blocks.read_only_allow_delete": True})
     try:
         with caplog.at_level(logging.WARNING):
@@ -300,13 +301,15 @@ def test_older_versions_stand_beside_their_story(store: ElasticStore, client: El
     write(store, revised("a", "The whole page.", text_from=TextFrom.PAGE))  # the poorer ones are forgotten
     assert places(client) == {"id-b": ["Only."]}
     indices = {hit["_index"] for hit in client.search(index=f"{PREFIX}revisions")["hits"]["hits"]}
-    assert indices == {f"{PREFIX}revisions-v1-2022.05"}
+    assert indices == {f"{PREFIX}revisions-v{VERSION}-2022.05"}
 
 
 def test_setting_up_brings_missing_versions_back(store: ElasticStore, client: Elasticsearch) -> None:
     write(store, revised("a", "One.", "Two.", "Three."), revised("b", "Only.", "Other."))
     before = shown(client, "revisions")
-    client.delete_by_query(index=f"{PREFIX}revisions-v1-2022.05", query={"term": {"story": "id-a"}}, refresh=True)
+    client.delete_by_query(
+        index=f"{PREFIX}revisions-v{VERSION}-2022.05", query={"term": {"story": "id-a"}}, refresh=True
+    )
     assert len(shown(client, "revisions")) == 1
     store.setup()
     assert shown(client, "revisions") == before
@@ -338,7 +341,7 @@ def test_the_keys_suffice(elasticsearch_url: str, client: Elasticsearch) -> None
 
 def test_check_and_setup_mind_every_alias(store: ElasticStore, client: Elasticsearch) -> None:
     write(store, revised("a", "One.", "Two."))
-    aliases = {"revisions-v1-2022.05": "revisions", "sitrep-v1-runs": "sitrep-runs"}
+    aliases = {f"revisions-v{VERSION}-2022.05": "revisions", f"sitrep-v{VERSION}-runs": "sitrep-runs"}
     for index, alias in aliases.items():
         client.indices.delete_alias(index=f"{PREFIX}{index}", name=f"{PREFIX}{alias}")
     (bad,) = [one for one in store.check() if not one.ok]

@@ -28,6 +28,7 @@ from ingest.settings import Settings
 from ingest.store import Booking, Found, Query, Slice, Store
 from ingest.store.elastic import ElasticStore, Layout, Server
 from ingest.store.elastic.connection import Connection
+from ingest.store.elastic.layout import VERSION
 from ingest.store.elastic.writing import Change
 from tests import elastic_server
 from tests.elastic_server import PREFIX, wipe
@@ -71,7 +72,7 @@ def versions(client: Elasticsearch) -> dict[str, tuple[int, int]]:
 
 def controls(client: Elasticsearch) -> set[str]:
     """What the control index holds."""
-    index = f"{PREFIX}sitrep-v1-control"
+    index = f"{PREFIX}sitrep-v{VERSION}-control"
     client.indices.refresh(index=index)
     return {hit["_id"] for hit in client.search(index=index, size=100, source=False)["hits"]["hits"]}
 
@@ -99,7 +100,9 @@ def months(client: Elasticsearch) -> dict[str, list[str]]:
     client.indices.refresh(index=f"{PREFIX}*")
     found: dict[str, list[str]] = {}
     for hit in client.search(index=f"{PREFIX}stories", size=100)["hits"]["hits"]:
-        found.setdefault(hit["_index"].removeprefix(f"{PREFIX}stories-v1-"), []).append(hit["_id"].removeprefix("id-"))
+        found.setdefault(hit["_index"].removeprefix(f"{PREFIX}stories-v{VERSION}-"), []).append(
+            hit["_id"].removeprefix("id-")
+        )
     return found
 
 
@@ -123,7 +126,7 @@ def test_mappings_are_strict_and_everything_in_them_is_used(store: ElasticStore,
     write(store, story("a", tags=tags("aid")), **{**FULL, "fingerprints": {"id-a": fingerprint("7")}})
     for index, mapped in client.indices.get_mapping(index=f"{PREFIX}*").items():
         assert mapped["mappings"]["dynamic"] == "strict", index
-    index = f"{PREFIX}stories-v1-2022.05"
+    index = f"{PREFIX}stories-v{VERSION}-2022.05"
     fields = client.indices.get_mapping(index=index)[index]["mappings"]["properties"]
     document = client.get(index=index, id="id-a")["_source"]
     assert document.keys() == fields.keys()
@@ -155,7 +158,7 @@ def test_kibana_is_told_how_long_a_story_of_a_feed_took(store: ElasticStore, cli
 
 def test_a_closed_month_is_no_answer_with_a_month_missing(store: ElasticStore, client: Elasticsearch) -> None:
     write(store, story("a"), story("b", published="2022-06-01"))
-    index = f"{PREFIX}stories-v1-2022.06"
+    index = f"{PREFIX}stories-v{VERSION}-2022.06"
     client.indices.close(index=index)
     try:
         for ask in (
@@ -283,7 +286,7 @@ def test_what_another_client_wrote_meanwhile_is_written_over(
     """Somebody who knows no lease (Kibana's console) changes a document between looking and writing."""
     write(store, story("a"))
     plain = store._wire.request
-    index = f"{PREFIX}stories-v1-2022.05"
+    index = f"{PREFIX}stories-v{VERSION}-2022.05"
 
     def disturbed(method: str, path: str, *args: Any, **params: Any) -> Any:
         if "_bulk" in path:

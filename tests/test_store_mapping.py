@@ -29,7 +29,22 @@ DIGESTS: dict[int, dict[str, str]] = {
         "stories": "c094b6b85f4d",
         "prints": "01b3db01d385",
         "revisions": "5bbfb59c60a7",
-    }
+    },
+    2: {
+        "feeds": "086d8f6cc374",
+        "states": "25f31c9c4e04",
+        "wanted": "112e6c68942b",
+        "aliases": "cf2cadfc5ec6",
+        "links": "f678e8509841",
+        "bookings": "29f4bde59d4d",
+        "closed": "e54f3034410a",
+        "runs": "bc9b3ea1a145",
+        "quarantine": "c6a6a8a04b06",
+        "control": "646e6ae093fb",
+        "stories": "b65335eaf612",
+        "prints": "31487a11cd16",
+        "revisions": "1519686a8974",
+    },
 }
 
 

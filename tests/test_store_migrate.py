@@ -1,6 +1,6 @@
 """An older mapping version, moved to this one: refused until then, the same afterwards, killed at any point.
 
-The older version is made here: what stood there before the flat fields of evidence, with which Lens groups.
+The older version is made here: what stood there before `page_kind` and `partial` were fields.
 """
 
 from __future__ import annotations
@@ -32,9 +32,17 @@ pytest.register_assert_rewrite("store_contract")
 from store_contract import Clock, everything, leased, write  # noqa: E402  # after the line above
 
 OLD = PREFIX + "old-"
-NEW_FIELDS = ("evidence_rules", "evidence_statuses")
+NEW, BEFORE = definitions.VERSION, definitions.VERSION - 1
+NEW_FIELDS = ("page_kind", "partial")
 STORIES = [
-    story(f"{n:03}", published=day, tags=tags("aid", "escalation", main=["aid"]), feeds=("https://news.example/feed",))
+    story(
+        f"{n:03}",
+        published=day,
+        tags=tags("aid", "escalation", main=["aid"]),
+        feeds=("https://news.example/feed",),
+        page_kind="live_blog" if n % 2 else None,
+        partial=n % 3 == 0,
+    )
     for n, day in enumerate(["2014-11-05", "2014-12-05", "2022-05-24T15:00:00+03:00", None] * 15)
 ]
 FEED = Feed("https://news.example/feed", title="A")
@@ -47,25 +55,21 @@ def clock() -> Clock:
 
 @contextmanager
 def older_release() -> Iterator[None]:
-    """In here, the program is the one of version 0."""
-    plain = documents.story_document
+    """In here, the program is the one of the version before."""
     with pytest.MonkeyPatch.context() as patch:
         fields = {name: field for name, field in definitions.MONTHLY["stories"].items() if name not in NEW_FIELDS}
         patch.setitem(definitions.MONTHLY, "stories", fields)
-        patch.setattr(documents, "story_document", lambda told: _without(plain(told)))
+        shown = tuple(name for name in documents._SHOWN if name not in NEW_FIELDS)
+        patch.setattr(documents, "_SHOWN", shown)  # what is not shown stands in `content`
         yield
-
-
-def _without(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in document.items() if name not in NEW_FIELDS}
 
 
 @pytest.fixture
 def older(elasticsearch_url: str, client: Elasticsearch, clock: Clock) -> Iterator[ElasticStore]:
-    """A program of version 0, and what it has published."""
+    """A program of the version before, and what it has published."""
     wipe(client, OLD, whole=True)
     with older_release():
-        store = ElasticStore(Server.read(elasticsearch_url), Layout(OLD, version=0), clock=clock)
+        store = ElasticStore(Server.read(elasticsearch_url), Layout(OLD, version=BEFORE), clock=clock)
         store.save_feeds([FEED])
         lease = leased(store)
         store.close_month("1999-01", lease)
@@ -108,14 +112,14 @@ def test_an_older_version_is_refused_then_migrated(
     copied = by_the_server(monkeypatch)
     expected = everything(older)
     for ask in (lambda: newer.lease("elsewhere:1:a", live=True), newer.feeds, lambda: newer.search(Query())):
-        with pytest.raises(StoreGone, match=r"version 0, .* version 1\. Run `sitrep store migrate`"):
+        with pytest.raises(StoreGone, match=rf"version {BEFORE}, .* version {NEW}\. Run `sitrep store migrate`"):
             ask()
     assert ("Run `sitrep store migrate`." in [one.advice for one in newer.check()]) is True
-    assert behind_alias(client) == {f"v0-{month}" for month in MONTHS}
+    assert behind_alias(client) == {f"v{BEFORE}-{month}" for month in MONTHS}
 
     steps: list[tuple[int, int]] = []
     told = newer.migration().migrate(lambda what, done, total: steps.append((done, total)))
-    assert "from version 0 to 1" in told
+    assert f"from version {BEFORE} to {NEW}" in told
     assert {*copied} == {"prints", "feeds", "aliases", "links", "bookings", "closed"}  # not the stories
     assert steps[-1][0] == steps[-1][1] > 3 * len(STORIES)
     assert everything(newer) == expected
@@ -125,22 +129,20 @@ def test_an_older_version_is_refused_then_migrated(
         {"id-gone": "1999-01"},
     )
     assert newer.resolve(["k7"]) == {"k7": "id-007"}
-    assert behind_alias(client) == {f"v1-{month}" for month in MONTHS}
-    hit = client.get(index=f"{OLD}stories-v1-2022.05", id="id-002")["_source"]
-    assert (hit["evidence_rules"], hit["evidence_statuses"]) == (
-        ["aid-1", "escalation-1", "not"],
-        ["asserted", "history"],
-    )
+    assert behind_alias(client) == {f"v{NEW}-{month}" for month in MONTHS}
+    kinds = {"bool": {"filter": [{"term": {"page_kind": "live_blog"}}, {"term": {"partial": True}}]}}
+    found = {hit["_id"] for hit in client.search(index=f"{OLD}stories", query=kinds, size=100)["hits"]["hits"]}
+    assert found == {each.id for each in STORIES if each.content.page_kind and each.content.partial}
 
-    with pytest.raises(StoreGone, match=r"moved the store to mapping version 1, this one knows 0\. Upgrade Sitrep"):
+    with pytest.raises(StoreGone, match=rf"to mapping version {NEW}, this one knows {BEFORE}\. Upgrade Sitrep"):
         older.lease("elsewhere:1:a", live=True)
     assert [one.what for one in newer.check() if not one.ok] == []
-    assert any("v0 still stands" in one.what for one in newer.check())
-    assert newer.migration().migrate(quiet) == "nothing to migrate: the mapping is version 1"
+    assert any(f"v{BEFORE} still stands" in one.what for one in newer.check())
+    assert newer.migration().migrate(quiet) == f"nothing to migrate: the mapping is version {NEW}"
     write(newer, story("late", published="2023-01-01"))
-    assert "v1-2023.01" in behind_alias(client)
-    assert "v0" in newer.migration().drop_old()
-    assert not client.indices.get(index=f"{OLD}*-v0-*")
+    assert f"v{NEW}-2023.01" in behind_alias(client)
+    assert f"v{BEFORE}" in newer.migration().drop_old()
+    assert not client.indices.get(index=f"{OLD}*-v{BEFORE}-*")
     assert newer.get(["id-late"])
 
 
@@ -150,12 +152,12 @@ def test_back_to_the_version_before(older: ElasticStore, newer: ElasticStore, cl
     write(newer, story("late", published="2023-01-01"))
     feeds = [FEED, Feed("https://other.example/feed")]
     newer.save_feeds(feeds)
-    assert "back at v0" in newer.migration().back()
-    assert behind_alias(client) == {f"v0-{month}" for month in MONTHS}
+    assert f"back at v{BEFORE}" in newer.migration().back()
+    assert behind_alias(client) == {f"v{BEFORE}-{month}" for month in MONTHS}
     with older_release():
         assert everything(older) == expected
         assert older.feeds() == feeds
-    assert not client.indices.get(index=f"{OLD}*-v1-*")
+    assert not client.indices.get(index=f"{OLD}*-v{NEW}-*")
     with pytest.raises(UsageError, match="no other version"):
         newer.migration().back()
     newer.migration().migrate(quiet)  # and once more
@@ -225,7 +227,7 @@ def test_killed_at_any_point_it_goes_on_or_is_given_up(
                 older.save_feeds([FEED])
             assert not all(one.ok for one in newer.check())
         newer.migration().back()
-        assert not client.indices.get(index=f"{OLD}*-v1-*")
+        assert not client.indices.get(index=f"{OLD}*-v{NEW}-*")
     with older_release():
         write(older, story("late", published="2022-05-01"))
         expected = everything(older)
@@ -239,10 +241,13 @@ def test_killed_at_any_point_it_goes_on_or_is_given_up(
         finally:
             monkeypatch.undo()
         # readers see one version or the other, whole
-        assert behind_alias(client) in ({f"v0-{month}" for month in MONTHS}, {f"v1-{month}" for month in MONTHS})
+        assert behind_alias(client) in (
+            {f"v{BEFORE}-{month}" for month in MONTHS},
+            {f"v{NEW}-{month}" for month in MONTHS},
+        )
     assert number > 20
     assert everything(newer) == expected
-    assert behind_alias(client) == {f"v1-{month}" for month in MONTHS}
+    assert behind_alias(client) == {f"v{NEW}-{month}" for month in MONTHS}
 
 
 def test_a_copy_that_differs_is_not_moved_to(
@@ -256,7 +261,7 @@ def test_a_copy_that_differs_is_not_moved_to(
     monkeypatch.setattr(documents, "remade", wrong)
     with pytest.raises(StoreGone, match="the copy is not the same"):
         newer.migration().migrate(quiet)
-    assert behind_alias(client) == {f"v0-{month}" for month in MONTHS}
+    assert behind_alias(client) == {f"v{BEFORE}-{month}" for month in MONTHS}
 
 
 def by_the_server(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -294,8 +299,8 @@ def test_the_command_killed_and_run_again(older: ElasticStore, elasticsearch_url
     code, told = sitrep("store", "migrate", how=("-c", DIES))
     assert code == -signal.SIGKILL, told
     code, told = sitrep("store", "migrate")
-    assert (code, "migrated from version 0 to 1" in told) == (0, True), told
+    assert (code, f"migrated from version {BEFORE} to {NEW}" in told) == (0, True), told
     code, told = sitrep("store", "migrate", "--drop-old", "--yes")
-    assert (code, "deleted: v0" in told) == (0, True), told
+    assert (code, f"deleted: v{BEFORE}" in told) == (0, True), told
     code, told = sitrep("store", "migrate", "--back")
     assert (code, "no other version stands there" in told) == (2, True), told

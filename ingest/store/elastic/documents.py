@@ -48,6 +48,8 @@ _SHOWN = (
     "language",
     "authors",
     "text_from",
+    "page_kind",
+    "partial",
     "topics",
     "main_topics",
     "evidence",
@@ -116,7 +118,8 @@ def _packed(versions: list[Version]) -> str | None:
 
 def story(document: Mapping[str, Any]) -> Story:
     rest = orjson.loads(document["content"])
-    content = Content.from_json({**rest["content"], **{name: document[name] for name in _SHOWN}})
+    shown = {name: document[name] for name in _SHOWN if name in document}  # version 1 had fewer, the rest in `content`
+    content = Content.from_json({**rest["content"], **shown})
     current = Version(content, dates.instant(rest["first"]), dates.instant(rest["last"]))
     return Story(
         id=document["id"],

@@ -1,11 +1,11 @@
 """What stands in Elasticsearch: indices, templates, mappings.
 
-Stories lie in an index a month (a year before 2015), `stories-v1-2022.05`, behind the alias `stories`; the month is
+Stories lie in an index a month (a year before 2015), `stories-v2-2022.05`, behind the alias `stories`; the month is
 that of the story's instant when it was first put there, and never changes, because an id is unique within one index
-alone. Fingerprints and older versions lie beside them, `prints-v1-2022.05`, `revisions-v1-2022.05`; everything else in
-one small index a kind, `sitrep-v1-links`. What people look at has an alias. All mappings are strict. Which of several
+alone. Fingerprints and older versions lie beside them, `prints-v2-2022.05`, `revisions-v2-2022.05`; everything else in
+one small index a kind, `sitrep-v2-links`. What people look at has an alias. All mappings are strict. Which of several
 layouts that stand side by side is the store, an alias on its control index says: `sitrep` (standing.py). A rebuilt
-store is the next generation of the same version: `stories-v1.2-2022.05`.
+store is the next generation of the same version: `stories-v2.2-2022.05`.
 
 Texts stand there twice. `title` and `text` are for people and Kibana: words by UAX #29, lower case, accents folded,
 Porter's stems of what is plain ASCII, so that English words meet their forms and other scripts stay as they are.
@@ -24,7 +24,7 @@ from typing import Any
 
 from ingest.models import Outcome
 
-VERSION = 1
+VERSION = 2
 # What a layout that stands on the cluster is for: the store, what will be it, what was it.
 CURRENT, NEXT, PREVIOUS = "", "next", "previous"
 MONTHS_FROM = 2015  # an archive of decades must stay far below a node's 1,000 shards
@@ -96,6 +96,8 @@ _STORY = {
     "language": _keyword(),
     "authors": _keyword(),
     "text_from": _keyword(),
+    "page_kind": _keyword(),  # "article", "live_blog", "gallery", "index"; none where no page gave the text
+    "partial": _BOOLEAN,  # the beginning of a story whose rest must be paid for
     "topics": _keyword(),
     "main_topics": _keyword(),
     "evidence": _EVIDENCE,
