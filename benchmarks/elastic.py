@@ -4,10 +4,11 @@
 
 Publish: files of stories of STORIES stories (50,000 where nobody says) over four months, some of them told twice, go
 into an empty store, duplicates recognised, links, clusters, bookings and all; against `streaming_bulk` of the same
-documents, ready on disk, into indices with the same mapping. Both in a process of their own, its start left out, in
-turns. Seconds of CPU are those of this side: the server has the rest of the cores. Memory: the publisher's peak, at a
-fifth of the stories and at all of them. Search: `Store.search` (exact totals, snippets, sizes of clusters) against a
-plain `match` query for as many hits. The server is the tests' one.
+documents, ready on disk, into indices with the same mapping. Each is a process of its own, its start left out, and the
+two take turns, file by file, who begins taking turns as well: what else the machine does meets both. The ratio is the
+median of those of the turns. Seconds of CPU are those of this side: the server has the rest of the cores. Memory: the
+publisher's peak after its first file and after its last. Search: `Store.search` (exact totals, snippets, sizes of
+clusters) against a plain `match` query for as many hits. The server is the tests' one.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -38,6 +40,7 @@ from ingest.models import Content
 from ingest.pipeline import revisions
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
+from ingest.pipeline.surroundings import Surroundings
 from ingest.settings import Settings
 from ingest.store import Query
 from ingest.store.elastic import ElasticStore, Layout, Server, documents
@@ -63,63 +66,104 @@ def main() -> None:
 
 
 def _measure(folder: Path, url: str, stories: int, runs: int) -> None:
-    few, ready = stories // 5, folder / "documents.jsonl"
-    _write(folder / "few", few, None)
-    _write(folder / "all", stories, ready)
-    size, cores = ready.stat().st_size // stories, len(os.sched_getaffinity(0))
-    print(f"{stories} stories, documents of {size} bytes, {runs} runs, {cores} cores")
-    ratios, peak = [], 0.0
+    files = _write(folder, stories)
+    size = sum(path.stat().st_size for path in folder.glob("ready/*")) // stories
+    cores = len(os.sched_getaffinity(0))
+    print(f"{stories} stories in {files} files, documents of {size} bytes, {runs} runs, {cores} cores")
+    ratios, told = [], []
     for number in range(runs):
-        ours, busy, peak, counts = _job("publish", folder / "all", url, f"ours{number}-")
-        peer, least, _, _ = _job("bulk", ready, url, f"peer{number}-")
-        ratios.append(peer / ours)
-        print(f"publish         {stories / ours:7.0f} stories a second, {busy:5.1f} s of CPU ({counts})")
-        print(f"streaming_bulk  {stories / peer:7.0f} documents a second, {least:5.1f} s of CPU")
+        ours = _Job("publish", folder / "home", url, f"ours{number}-")
+        peer = _Job("bulk", folder / "ready", url, f"peer{number}-")
+        for turn in range(files):
+            for job in (ours, peer) if turn % 2 else (peer, ours):
+                job.turn()
+            ratios.append(peer.clock[-1] / ours.clock[-1])
+        told.append((ours, peer))
+        for name, job in (("publish", ours), ("streaming_bulk", peer)):
+            rate, busy = stories / sum(job.clock), sum(job.cpu)
+            print(f"{name:15} {rate:7.0f} a second, {busy:5.1f} s of CPU ({job.ended()})")
+    turns = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     print(f"ratio           {statistics.median(ratios):7.2f} (publish / streaming_bulk; above 1: publish is faster)")
-    _, _, small, _ = _job("publish", folder / "few", url, "few-")
-    print(f"memory          {small:7.0f} MB at {few} stories, {peak:.0f} MB at {stories}")
+    print(f"of each turn    {turns}")
+    first, last = told[-1][0].memory[0], told[-1][0].memory[-1]
+    print(f"memory          {first:7.0f} MB after a file, {last:.0f} MB after {files}")
     _search(url, "ours0-")
 
 
-def _job(job: str, path: Path, url: str, prefix: str) -> tuple[float, float, float, str]:
-    """Seconds by the clock and of CPU, peak memory in MB, and what it says; in a process of its own. The address goes
-    by the environment."""
-    environ = {**os.environ, "SITREP_ELASTICSEARCH_URL": url}
-    command = [sys.executable, __file__, "--in-process", job, str(path), prefix]
-    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True)
-    took, busy, peak, told = json.loads(done.stdout)
-    return took, busy, peak, told
+class _Job:
+    """A process that does a file's worth of work whenever it is told to. The address goes by the environment."""
+
+    def __init__(self, job: str, path: Path, url: str, prefix: str) -> None:
+        command = [sys.executable, __file__, "--in-process", job, str(path), prefix]
+        environ = {**os.environ, "SITREP_ELASTICSEARCH_URL": url}
+        self._process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.clock: list[float] = []
+        self.cpu: list[float] = []
+        self.memory: list[float] = []
+        self._line()  # it is ready
+
+    def turn(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        took, busy, peak = json.loads(self._line())
+        self.clock.append(took)
+        self.cpu.append(busy)
+        self.memory.append(peak)
+
+    def ended(self) -> str:
+        """What it says at the end."""
+        told = self._line()
+        assert self._process.wait(60) == 0
+        return told.strip()
+
+    def _line(self) -> str:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        assert line, "the process died"
+        return line
+
+
+def _turns(work: Sequence[Callable[[], object]]) -> None:
+    """Do one piece of work whenever a line comes; say how long it took, its CPU (s) and the peak of memory (MB)."""
+    print("ready", flush=True)
+    for piece in work:
+        sys.stdin.readline()
+        started = _clocks()
+        piece()
+        took = _since(started)
+        print(json.dumps([*took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]), flush=True)
 
 
 def _publish(home: str, prefix: str) -> None:
     url = os.environ["SITREP_ELASTICSEARCH_URL"]
     pipe = Pipe(Settings(home=Path(home), landing=home, elasticsearch_url=url, elasticsearch_prefix=prefix))
     pipe.store.info()
-    started = _clocks()
-    booked = publish(pipe, run="bench")
-    took = _since(started)
-    counts = [booking.counts[""] for booking in booked.values()]
-    told = {name: sum(count.get(name, 0) for count in counts) for name in ("indexed", "duplicate")}
-    _tell(took, ", ".join(f"{number} {name}" for name, number in told.items()))
+    around, parts = Surroundings(pipe.store), pipe.landing.parts()
+    _turns([partial(publish, pipe, [part], run="bench", around=around) for part in parts])
+    counts = [booking.counts[""] for booking in pipe.store.bookings(parts).values()]
+    print(", ".join(f"{sum(count.get(name, 0) for count in counts)} {name}" for name in ("indexed", "duplicate")))
 
 
-def _bulk(file: str, prefix: str) -> None:
-    server = Server.read(os.environ["SITREP_ELASTICSEARCH_URL"])
-    ElasticStore(server, Layout(prefix)).setup()
-    layout = Layout(prefix)
+def _bulk(folder: str, prefix: str) -> None:
+    server, layout = Server.read(os.environ["SITREP_ELASTICSEARCH_URL"]), Layout(prefix)
+    ElasticStore(server, layout).setup()
     client = Elasticsearch(list(server.hosts), basic_auth=(server.user, server.password), request_timeout=120)
 
-    def actions() -> Iterator[dict[str, object]]:
-        with Path(file).open("rb") as lines:
+    def actions(file: Path) -> Iterator[dict[str, object]]:
+        with file.open("rb") as lines:
             for line in lines:
                 document = orjson.loads(line)
                 index = layout.month("stories", suffix(document["instant"]))
                 yield {"_index": index, "_id": document["id"], "_source": document}
 
-    started = _clocks()
-    written = sum(1 for _ in streaming_bulk(client, actions(), chunk_size=1000, max_chunk_bytes=5_000_000))
-    client.indices.refresh(index=layout.months("stories"))
-    _tell(_since(started), str(written))
+    def written(file: Path) -> None:
+        for _ in streaming_bulk(client, actions(file), chunk_size=1000, max_chunk_bytes=5_000_000):
+            pass
+        client.indices.refresh(index=layout.months("stories"))
+
+    _turns([partial(written, file) for file in sorted(Path(folder).iterdir())])
+    print(f"{client.count(index=layout.months('stories'))['count']} documents")
 
 
 def _clocks() -> tuple[float, float]:
@@ -129,10 +173,6 @@ def _clocks() -> tuple[float, float]:
 
 def _since(started: tuple[float, float]) -> tuple[float, ...]:
     return tuple(now - then for now, then in zip(_clocks(), started, strict=True))
-
-
-def _tell(took: tuple[float, ...], told: str) -> None:
-    print(json.dumps([*took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, told]))
 
 
 def _search(url: str, prefix: str) -> None:
@@ -162,21 +202,21 @@ def _vocabulary() -> list[str]:
     return ["".join(chance.choices(LETTERS, k=chance.randint(3, 10))) for _ in range(30_000)]
 
 
-def _write(home: Path, stories: int, ready: Path | None) -> None:
-    """Files of stories, and the documents that they become, one a line."""
-    landing = Landing(str(home))
-    lines = ready.open("wb") if ready else None
+def _write(folder: Path, stories: int) -> int:
+    """Files of stories, and the documents that they become, one a line; gives how many files."""
+    landing, ready = Landing(str(folder / "home")), folder / "ready"
+    ready.mkdir()
+    number = -1
     for number, told in enumerate(_parts(stories)):
         prints = dedup.fingerprints([(each.title, each.text) for each in told])
         header = {"counts": {}, "reasons": {}, "named": [], "last": True}
         landing.write_part(f"stories/archive/bench/{number:05}", told, prints, header)
-        for each in told if lines else ():
-            story = revisions.first(each, START).story
-            document = documents.story_document(story)
-            words = documents.words(document["title"], document["text"])
-            lines.write(orjson.dumps({**document, "words": words}) + b"\n")
-    if lines:
-        lines.close()
+        with (ready / f"{number:05}").open("wb") as lines:
+            for each in told:
+                document = documents.story_document(revisions.first(each, START).story)
+                words = documents.words(document["title"], document["text"])
+                lines.write(orjson.dumps({**document, "words": words}) + b"\n")
+    return number + 1
 
 
 def _parts(stories: int) -> Iterator[list[Content]]:
@@ -194,7 +234,7 @@ def _parts(stories: int) -> Iterator[list[Content]]:
             f"n{number}", title=text[:60], text=text, published=at.isoformat(), source=f"s{number % 40}.example"
         )
         told.append(replace(made, first_seen=at, captured=at))
-        if len(told) == PART or number == stories - 1:
+        if len(told) == min(PART, stories // 4) or number == stories - 1:
             yield told
             told = []
 
