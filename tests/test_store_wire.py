@@ -46,6 +46,36 @@ def test_a_busy_server_is_asked_again_and_not_before_it_says(
     assert free == sorted(free), "each is longer than the one before"
 
 
+@pytest.mark.parametrize(
+    ("url", "why", "advice"),
+    [
+        ("http://127.0.0.1:9", "nobody answers at that port", "Is it running, and is its port right"),
+        ("http://elastic.invalid:9200", "its name is not known here", "Is the host spelt right"),
+    ],
+    ids=["port", "name"],
+)
+def test_who_cannot_be_reached_is_told_why(waited: list[float], url: str, why: str, advice: str) -> None:
+    with pytest.raises(StoreGone, match=f"cannot be reached: {why}") as error:
+        wire.Connection(Server.read(url)).request("GET", "/")
+    assert advice in error.value.advice
+    assert len(waited) == wire.TRIES_GONE - 1
+    (bad,) = [one for one in ElasticStore(Server.read(url)).check() if "reached:" in one.what]
+    assert advice in bad.advice
+
+
+def test_the_check_does_not_send_to_itself(server: FaultServer) -> None:
+    forbidden = {"error": {"type": "security_exception", "reason": "no rights"}}
+    server.on("/", reply(200, {"version": {"number": "9.4.3"}}))
+    server.on("/_security/user/_has_privileges", reply(403, forbidden))
+    with pytest.raises(StoreGone, match="lacks a right") as error:
+        wire.Connection(Server.read(server.url(""))).request("POST", "/_security/user/_has_privileges")
+    assert "sitrep store check" in error.value.advice
+    bad = [one for one in ElasticStore(Server.read(server.url(""))).check() if not one.ok]
+    assert [("lacks a right" in one.what, one.advice) for one in bad] == [
+        (True, "`sitrep store grant` makes keys that have it.")
+    ]
+
+
 def test_a_server_that_stays_busy_is_given_up_at_last(server: FaultServer, waited: list[float]) -> None:
     server.on("/x", reply(503, BUSY, **{"Retry-After": "86400"}))
     with pytest.raises(StoreGone, match="too busy"):

@@ -21,6 +21,10 @@ _STOPPED = "index.blocks.write"  # by a migration; a full disk sets another
 SHARDS_A_NODE = 1000  # cluster.max_shards_per_node where nobody changed it
 # What each key may do, as `sitrep store check` asks for it; of the small indices a writer needs the same.
 WRITES = ("read", "write", "create_index", "view_index_metadata", "maintenance")
+_SENT_HERE = {
+    "`sitrep store check` lists the rights that are needed.": "`sitrep store grant` makes keys that have it.",
+    "`sitrep store check` tells more.": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,14 @@ def check(connection: Connection, asked: Layout) -> Iterator[Finding]:
         yield from _months(connection, layout, moving=of_role(found, NEXT) is not None)
         yield from _shards(connection, layout)
     except StoreGone as error:
-        yield Finding(False, str(error.args[0]), error.advice)
+        yield Finding(False, str(error.args[0]), _here(error.advice))
+
+
+def _here(advice: str) -> str:
+    """Advice that does not send to the check itself."""
+    for sentence, instead in _SENT_HERE.items():
+        advice = advice.replace(sentence, instead)
+    return advice.strip()
 
 
 def _reached(connection: Connection) -> Iterator[Finding]:

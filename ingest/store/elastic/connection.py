@@ -226,9 +226,14 @@ class Connection:
             self.gone(f"it did not answer within {REQUEST_TIMEOUT:.0f} seconds.", "Is it overloaded or stopped?")
         if isinstance(error, ValueError) and not isinstance(error, TransportError):
             self.gone("its settings cannot be used.", "See SITREP_ELASTICSEARCH_… in .env.example.")
-        advice = (
-            "Is it running, and is SITREP_ELASTICSEARCH_URL right (https or http)? `sitrep store check` tells more."
-        )
+        said = " ".join(map(str, error.args)).lower()  # str() of the client's errors leaves the cause out
+        if "failed to resolve" in said:
+            advice = "Is the host spelt right in SITREP_ELASTICSEARCH_URL?"
+            self.gone("it cannot be reached: its name is not known here.", advice)
+        if "connection refused" in said:
+            advice = "Is it running, and is its port right in SITREP_ELASTICSEARCH_URL?"
+            self.gone("it cannot be reached: nobody answers at that port.", advice)
+        advice = "Is it running, and is SITREP_ELASTICSEARCH_URL right (https or http)?"
         self.gone("it cannot be reached.", advice)
 
     def refused(self, status: int, body: Any, index: str = "") -> NoReturn:
