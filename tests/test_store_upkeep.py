@@ -188,15 +188,19 @@ def test_a_file_that_was_published_before_its_month_was_dropped(pipe: Pipe) -> N
 def test_a_month_is_brought_back(pipe: Pipe) -> None:
     publish(pipe, run="r")
     before, linked = exported(pipe.store), links(pipe.store)
-    dropping.drop(pipe, "2014-12")
+    reporting.report(pipe, replace(runs.start("replay"), id="r"), pipe.landing.parts())
+    gone = dropping.drop(pipe, "2014-12")
     with pytest.raises(UsageError, match="is no month"):
         dropping.undo(pipe, "2014-13")
     assert dropping.undo(pipe, "2014-11") is None
     assert dropping.undo(pipe, "2014-12") == pipe.landing.parts()
     assert dropping.undo(pipe, "2014-12") is None
-    publish(pipe, run="r")
+    again = runs.start("replay")
+    publish(pipe, run=again.id)
     assert without_clock(exported(pipe.store)) == without_clock(before)
     assert links(pipe.store) == linked
+    told = reporting.report(pipe, again, pipe.landing.parts()).outcomes
+    assert told[Outcome.INDEXED] + told[Outcome.DUPLICATE] == gone  # what came back is told as that
 
 
 @pytest.mark.parametrize("number", [1, 3])

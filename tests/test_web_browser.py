@@ -33,6 +33,17 @@ def test_the_theme_is_the_systems_until_somebody_chooses(browser: Browser, site:
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != ground
 
 
+def test_what_is_dark_on_the_screen_is_printed_dark_on_white(browser: Browser, site: str) -> None:
+    ink = "getComputedStyle(document.body).color"
+    with opened(browser, site, color_scheme="light") as page:
+        page.goto("/")
+        dark_on_white = page.evaluate(ink)
+        page.get_by_role("button", name="Dark").click()
+        assert page.evaluate(ink) != dark_on_white
+        page.emulate_media(media="print")
+        assert page.evaluate(ink) == dark_on_white
+
+
 def test_the_keyboard_reaches_the_content_first(browser: Browser, site: str) -> None:
     with opened(browser, site) as page:
         page.goto("/runs")

@@ -75,7 +75,7 @@ def _publish_file(
 ) -> Booking:
     """`coming`: the file that is published next, of which nothing is yet."""
     part = pipe.landing.part(path)
-    if booking is None or booking.version != part.version:
+    if booking is None or booking.version != part.version or not _is_begun(booking):
         booking = unpublished(part, run)
     if not booking.complete and is_set_aside(pipe, path):
         raise SitrepError(f"set aside after {TRIES} failures", advice=f"To try again, delete {_noted(path)}.")
@@ -127,7 +127,13 @@ def _slices(pipe: Pipe, part: Part, booking: Booking, planner: Planner, coming: 
 def _as_booked(store: Store, booking: Booking) -> Booking:
     """How far the file is at this moment: another publisher may have gone on with it, or died while it did."""
     booked = store.bookings([booking.file]).get(booking.file, booking)
-    return booked if booked.version == booking.version else booking
+    return booked if booked.version == booking.version and _is_begun(booked) else booking
+
+
+def _is_begun(booking: Booking) -> bool:
+    """Whether somebody published something of the file. Of one whose month was let in again nobody did: who publishes
+    it books what comes back as that run's."""
+    return booking.complete or booking.done > 0
 
 
 @contextmanager
