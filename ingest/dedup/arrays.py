@@ -12,8 +12,6 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Kind = TypeVar("Kind", bound=np.generic)
 
-PAIRS = 1 << 21  # postings looked at at once: bounds memory
-
 
 def ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
     """The numbers start … start + length - 1 of each, end to end, and whose each is."""
