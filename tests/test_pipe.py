@@ -16,7 +16,7 @@ from ingest.errors import LandingFault
 from ingest.fetch import reasons
 from ingest.landing import Landing
 from ingest.models import Capture, Feed, FullText, Outcome, RunReport
-from ingest.pipeline import captures, digesting, fetching, jobs, runs
+from ingest.pipeline import captures, digesting, fetching, jobs, reporting, runs
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.settings import Settings
@@ -322,6 +322,29 @@ def test_what_kills_a_worker_costs_no_run_its_report(
     assert report.feeds[0].entries == report.entries
     (kept,) = pipe.landing.quarantined()
     assert kept.feed == asked.url
+
+
+def test_a_record_that_rots_in_the_landing_zone_is_named_and_costs_itself_alone(
+    pipe: Pipe, server: FaultServer
+) -> None:
+    told = [item(server.url("/a"), "Pontoons", "Engineers …"), item(server.url("/b"), "Flour", "A ship …")]
+    server.on("/feed", Reply(200, rss(*told), RSS))
+    server.on("/a", Reply(200, page("Pontoons", *BRIDGE), HTML))
+    server.on("/b", Reply(200, page("Flour", *HARBOUR), HTML))
+    run = runs.start("poll")
+    landing = fetching.fetch(pipe, run, [Feed(server.url("/feed"), delay=FAST)])
+    index = pipe.landing.read(landing.replace(".warc.gz", ".cdxj")).decode()
+    (record,) = (json.loads(line.split(" ", 2)[2]) for line in index.splitlines() if ")/b " in line)
+    path = Path(pipe.settings.landing, landing)
+    rotten = bytearray(path.read_bytes())
+    rotten[int(record["offset"]) + int(record["length"]) // 2] ^= 8
+    path.write_bytes(rotten)
+    parts = jobs.digest_landings(pipe, run, [landing])
+    publish(pipe, parts, run=run.id)
+    report = reporting.report(pipe, run, parts, landings=[landing])
+    assert report.reasons == {"damaged": 1}
+    assert report.notes == ("1 record of landing files could not be read: damaged, or changed there",)
+    assert {story["title"]: story["text_from"] for story in stories(pipe)} == {"Pontoons": "page", "Flour": "teaser"}
 
 
 def test_a_document_at_the_limit_of_time_balances(

@@ -55,7 +55,9 @@ class Landing:
         try:
             return json.loads(data)
         except ValueError as error:
-            raise LandingFault(f"is no JSON ({error})", subject=path, advice="Delete it; it is made again.") from error
+            again = not path.startswith(("quarantine/", "reports/"))
+            advice = "Delete it; it is made again." if again else "Delete it."
+            raise LandingFault(f"is no JSON ({error})", subject=path, advice=advice) from error
 
     def read(self, path: str, offset: int = 0, length: int = -1) -> bytes:
         """Bytes of a file, all of them or those from `offset` on."""

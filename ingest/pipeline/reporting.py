@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest import addresses, dates, words
+from ingest import addresses, dates, wording, words
 from ingest.errors import Missing, Unbalanced
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline import mirroring
@@ -48,6 +48,7 @@ def report(
     dropped: Counter[str] = Counter()
     topics: Counter[str] = Counter()
     lost: set[str] = set()  # feeds of which a document was set aside as a whole
+    damaged = 0  # records of landing files, of which nobody knows what they held
     tagged = 0
     entries = 0
     for path in parts:
@@ -56,6 +57,7 @@ def report(
         header = pipe.landing.part(path).header
         dropped.update(header.get("dropped", {}))
         lost.update(header.get("documents", ()))
+        damaged += sum(header["counts"].get("", {}).values()) if is_live(path) else 0
         topics.update(header.get("topics", {}))
         tagged += header.get("tagged", 0)
         reasons.update(booking.reasons)
@@ -67,8 +69,11 @@ def report(
         else:
             _add(counts, booking.counts)
     total = sum((Counter(outcomes) for outcomes in counts.values()), Counter())
-    feeds = _feeds(pipe, landings, counts, bookings, lost)
-    _balance(run, entries, total, feeds, counts, archives=not all(map(is_live, parts)))
+    feeds = _feeds(pipe, landings, counts, bookings, None if damaged else lost)
+    _balance(run, entries, total, feeds, counts, nameless=bool(damaged) or not all(map(is_live, parts)))
+    if damaged:
+        told = f"{wording.plural(damaged, 'record')} of landing files could not be read: damaged, or changed there"
+        notes = [*notes, told]
     result = RunReport(
         run=run.id,
         kind=run.kind,
@@ -171,16 +176,17 @@ def _dropped_since(pipe: Pipe, path: str, booking: Booking) -> Counter[str]:
 
 
 def _feeds(
-    pipe: Pipe, landings: Iterable[str], counts: Counts, bookings: Mapping[str, Booking], lost: Collection[str]
+    pipe: Pipe, landings: Iterable[str], counts: Counts, bookings: Mapping[str, Booking], lost: Collection[str] | None
 ) -> list[FeedReport]:
-    """A line per feed; several polls of one feed (a whole day) in one line."""
+    """A line per feed; several polls of one feed (a whole day) in one line. `lost`: the feeds of which digest did not
+    read all that their polls counted; None: nobody knows which."""
     lines: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for landing in landings:
         learned = beside(landing)
         told = pipe.landing.read_json(learned)["feeds"] if pipe.landing.exists(learned) else _cut_off(landing, bookings)
         for line in told:
             lines[addresses.shown(line["url"])].append(line)
-    return [_line(url, polls, counts.get(url, {}), url in lost) for url, polls in lines.items()]
+    return [_line(url, polls, counts.get(url, {}), lost is None or url in lost) for url, polls in lines.items()]
 
 
 def _cut_off(landing: str, bookings: Mapping[str, Booking]) -> list[dict[str, Any]]:
@@ -195,8 +201,8 @@ def _cut_off(landing: str, bookings: Mapping[str, Booking]) -> list[dict[str, An
 
 
 def _line(url: str, polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int], lost: bool) -> FeedReport:
-    """`lost`: one of its documents was set aside as a whole, so it counts as one and not as its entries. A document at
-    the limit of time may be read by its poll and not by digest, or the other way round."""
+    """`lost`: digest did not read all that was counted (a document that is set aside as a whole counts as one, not as
+    its entries). A document at the limit of time may be read by its poll and not by digest, or the other way round."""
     one = lost or any(poll["reason"] == "unparsable" for poll in polls)
     last = next((poll for poll in polls if poll["status"] == "new"), polls[-1])
     return FeedReport(
@@ -213,7 +219,7 @@ def _line(url: str, polls: Sequence[Mapping[str, Any]], counts: Mapping[str, int
 
 
 def _balance(
-    run: Run, entries: int, total: Counter[str], feeds: Sequence[FeedReport], counts: Counts, *, archives: bool
+    run: Run, entries: int, total: Counter[str], feeds: Sequence[FeedReport], counts: Counts, *, nameless: bool
 ) -> None:
     """In = sum of outcomes, for the run and for each feed as its poll counted it."""
     if total.total() != entries:
@@ -222,6 +228,7 @@ def _balance(
         if sum(feed.outcomes.values()) != feed.entries:
             told = f"{feed.entries} entries in its document, {sum(feed.outcomes.values())} accounted for"
             raise Unbalanced(told, subject=feed.url)
-    known = {feed.url for feed in feeds} | ({""} if archives else set())  # an archive's entries belong to no feed
+    # The entries of archives, and what is damaged, belong to no feed.
+    known = {feed.url for feed in feeds} | ({""} if nameless else set())
     if feeds and (strangers := counts.keys() - known):
         raise Unbalanced(f"entries of feeds that were not polled: {', '.join(sorted(strangers))}", subject=run.id)
