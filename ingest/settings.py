@@ -99,7 +99,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         landing=_landing(environ.get("SITREP_LANDING") or str(home / "landing")),
         allow_addresses=_networks(environ.get("SITREP_ALLOW_ADDRESSES", "")),
         contact=_one_line(environ.get("SITREP_CONTACT", "")),
-        archive=environ.get("SITREP_ARCHIVE", ""),
+        archive=str(_path("SITREP_ARCHIVE", by_day)) if (by_day := environ.get("SITREP_ARCHIVE", "")) else "",
         workers=_positive(environ, "SITREP_WORKERS", MOST_WORKERS) or len(os.sched_getaffinity(0)),
         ca_file=environ.get("SITREP_CA_FILE", ""),
         port=_positive(environ, "SITREP_PORT", 65_535) or 8080,

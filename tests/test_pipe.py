@@ -516,6 +516,18 @@ def test_an_archive_that_is_named_twice_counts_once(pipe: Pipe, tmp_path: Path) 
     assert len(told) == 1
 
 
+def test_an_archive_is_found_again_from_another_folder(
+    pipe: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": "1", "text": BRIDGE[0]}))
+    monkeypatch.chdir(tmp_path)
+    jobs.backfill(pipe, runs.start("archive"), ["a.jsonl"])
+    monkeypatch.chdir("/")
+    told: list[str] = []
+    assert jobs.digest_known_archives(pipe, runs.start("replay"), say=told.append) == pipe.landing.parts()
+    assert told == []
+
+
 def test_a_file_of_stories_that_is_damaged_is_made_again_as_its_message_says(pipe: Pipe, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"id": "1", "text": BRIDGE[0]}))

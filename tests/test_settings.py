@@ -23,6 +23,7 @@ def test_paths_hold_wherever_the_program_is_started(tmp_path: Path, monkeypatch:
     assert settings.load({"SITREP_LANDING": "~/zone"}).landing == "/home/ann/zone"
     assert settings.load({"SITREP_LANDING": "zone"}).landing == str(tmp_path / "zone")
     assert settings.load({"SITREP_LANDING": "s3://zone"}).landing == "s3://zone"
+    assert settings.load({"SITREP_ARCHIVE": "~/%Y/%m.jsonl"}).archive == "/home/ann/%Y/%m.jsonl"
     for name in ("SITREP_HOME", "SITREP_LANDING", "SITREP_ELASTICSEARCH_PASSWORD_FILE"):
         with pytest.raises(SettingsError, match="a user whom this machine does not know") as caught:
             settings.load({name: "~nobody-of-that-name/x"})

@@ -168,7 +168,8 @@ def digest_archive(
     fingerprint = _content(source, progress)
     manifest = f"archives/{fingerprint}.json"
     if not pipe.landing.exists(manifest):
-        first = {"path": source.path, "size": source.size, "sha256": fingerprint, "first": dates.iso(run.started)}
+        path = str(Path(source.path).absolute())  # it is looked for again, from wherever that may be
+        first = {"path": path, "size": source.size, "sha256": fingerprint, "first": dates.iso(run.started)}
         pipe.landing.write_json(manifest, first)
     now = dates.instant(pipe.landing.read_json(manifest)["first"])
     job = Job(source, f"stories/archive/{fingerprint[:16]}", now, trusted=False, run=run.id)
