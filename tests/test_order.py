@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,8 @@ from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.publishing import publish
 from ingest.pipeline.surroundings import Surroundings
 from ingest.settings import Settings
-from ingest.store import Query
+from ingest.store import Lease, Query, Slice
+from ingest.store.sqlite import SqliteStore
 
 NOUNS = """
     aid ambassador army artillery autumn bakery bank barrage border bread bridge brigade bus capital ceasefire child
@@ -157,11 +158,7 @@ def filled(home: Path, batches: Iterable[Sequence[Content]]) -> dict[str, Any]:
     pipe = Pipe(Settings(home, str(home / "landing")))
     turns, publishers = random.Random(7), [Surroundings(pipe.store), Surroundings(pipe.store)]
     for number, batch in enumerate(batches):
-        ordered = sorted(batch, key=lambda content: (content.instant(), content.id, content.captured))
-        prints = dedup.fingerprints([(content.title, content.text) for content in ordered])
-        path = f"stories/{'captures' if number % 3 else 'archive'}/{number:05d}"
-        header = {"reading": "1", "position": 0, "last": True, "counts": {}, "reasons": {}, "named": []}
-        pipe.landing.write_part(path, ordered, prints, header)
+        path = landed(pipe, number, batch)
         if turns.random() < 0.3:
             publishers.reverse()
         publish(pipe, [path], run="test", around=publishers[0])
@@ -181,6 +178,16 @@ def filled(home: Path, batches: Iterable[Sequence[Content]]) -> dict[str, Any]:
         shown[names[story.id]] = record
     assert len(shown) == len(stories) + 1
     return shown
+
+
+def landed(pipe: Pipe, number: int, batch: Iterable[Content]) -> str:
+    """A file of these stories; its path."""
+    ordered = sorted(batch, key=lambda content: (content.instant(), content.id, content.captured))
+    prints = dedup.fingerprints([(content.title, content.text) for content in ordered])
+    path = f"stories/{'captures' if number % 3 else 'archive'}/{number:05d}"
+    header = {"reading": "1", "position": 0, "last": True, "counts": {}, "reasons": {}, "named": []}
+    pipe.landing.write_part(path, ordered, prints, header)
+    return path
 
 
 def batches(rng: random.Random, contents: Sequence[Content]) -> list[Sequence[Content]]:
@@ -205,6 +212,58 @@ def test_any_order_and_any_batches_give_the_same_store(tmp_path: Path, seed: int
         again = filled(tmp_path / str(number), batches(rng, order))
         assert {name: (again.get(name), told) for name, told in once.items() if again.get(name) != told} == {}
         assert again.keys() == once.keys()
+
+
+def test_the_week_before_last_then_last_week_then_both_again_give_the_same_as_both_at_once(tmp_path: Path) -> None:
+    contents = Maker(random.Random(4)).world(80)
+    middle = START + timedelta(hours=SPAN / 2)
+    early, late = ([x for x in contents if (x.captured < middle) is side] for side in (True, False))
+    once = filled(tmp_path / "once", [contents])
+    assert min(len(early), len(late), len(once["links"])) > 5
+    assert filled(tmp_path / "weeks", [early, late, contents]) == once
+    assert filled(tmp_path / "other", [late, early, contents]) == once
+
+
+class Watched(SqliteStore):
+    """Notes what is written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.slices: list[Slice] = []
+
+    def write(self, slice_: Slice, lease: Lease) -> Mapping[str, str]:
+        self.slices.append(slice_)
+        return super().write(slice_, lease)
+
+
+def test_a_late_arrival_that_leads_its_copies_touches_them_and_nothing_else(tmp_path: Path) -> None:
+    maker = Maker(random.Random(5))
+    bodies = [maker.body() for _ in range(4)]
+
+    def told(number: int, body: Sequence[str], hour: int) -> Content:
+        at = START + timedelta(hours=hour)
+        return maker.content(number, f"site{number}.example", "guid", body, dates.iso(at), at)
+
+    copies = [told(number, bodies[0], 20 + number) for number in range(3)]
+    strangers = [told(10 + number, body, 20 + number) for number, body in enumerate(bodies[1:])]
+    late = told(20, bodies[0], 2)
+    pipe = Pipe(Settings(tmp_path, str(tmp_path / "landing")))
+    pipe.__dict__["store"] = store = Watched(pipe.settings.database)
+    publish(pipe, [landed(pipe, 0, [*copies, *strangers])], run="test")
+    before = {story.id: story for story in store.export(Query())}
+    assert [before[copy.id].cluster for copy in copies] == [copies[0].id] * 3
+    store.slices.clear()
+    publish(pipe, [landed(pipe, 1, [late])], run="test")
+    (change,) = store.slices
+    assert [story.id for story in change.stories] == [late.id]
+    assert change.clusters == {copy.id: (late.id, False) for copy in copies}
+    assert not change.rewritten_from
+    after = {story.id: story for story in store.export(Query())}
+    assert [after[copy.id].cluster for copy in (late, *copies)] == [late.id] * 4
+    assert {stranger.id: after[stranger.id] for stranger in strangers} == {x.id: before[x.id] for x in strangers}
+    publish(pipe, [landed(pipe, 2, [later := told(21, bodies[0], 40)])], run="test")
+    assert ([story.id for story in store.slices[1].stories], store.slices[1].clusters) == ([later.id], {})
+    pipe.close()
 
 
 def test_fingerprints_of_another_version_are_made_anew_from_the_file_of_stories(tmp_path: Path) -> None:
