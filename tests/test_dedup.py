@@ -400,6 +400,20 @@ def test_a_correction_of_the_only_number_is_the_same_story_within_the_day() -> N
     assert not alike(flash, flash.replace("31,400", "13,400"), hours=24).known
 
 
+def test_a_flash_of_thirty_words_meets_its_correction_its_repeats_and_no_other_flash() -> None:
+    flash = """BREAKING: Magnitude 6.8 earthquake strikes off coast of Hokkaido, Japan; tsunami warning issued for
+    Kushiro and Nemuro, meteorological agency says. Residents told to leave the coast at once."""
+    corrected, repeated = flash.replace("6.8", "7.0"), flash.replace("BREAKING: ", "") + " More to follow."
+    other = """BREAKING: Magnitude 5.9 earthquake strikes off coast of Sumatra, Indonesia; no tsunami warning issued,
+    meteorological agency says. Residents of Padang ran into the streets."""
+    publisher = alike(flash, corrected, repeated, other)
+    assert [publisher.clusters[f"s{k}"][0] for k in range(4)] == ["s0", "s0", "s0", "s3"]
+    assert not alike(flash, corrected, hours=24).known  # the next one
+    verdict = """Finland's Supreme Court upholds the conviction of former minister Juhani Ranta for bribery; he has to
+    serve two years and four months in prison, court says in statement on Friday."""
+    assert not alike(verdict, verdict.replace("Juhani Ranta", "Pekka Virta")).known
+
+
 def test_a_link_says_why() -> None:
     (link,) = alike(PORT, PORT.replace("78,000", "102,000"), hours=2.5).known.values()
     assert link.numbers == (("78,000",), ("102,000",))
@@ -593,6 +607,42 @@ def test_a_story_on_forty_sites_with_their_own_footers_is_one() -> None:
     prints = dedup.fingerprints([(None, f"{body} {words(rng, 12)}") for _ in range(40)])
     publisher = at_once(Row(f"s{k:02}", 1, k * 600, print_) for k, print_ in enumerate(prints))
     assert {cluster for cluster, _ in publisher.clusters.values()} == {"s00"}
+
+
+ABOVE = """Skip to content. Log in or register to save this story for later.
+
+You have read two of your five free stories this month. Readers like you keep the lights on in our newsroom.
+
+Estimated reading time: one minute. Text size: A A A. Listen to a recording of this page by a synthetic voice."""
+BELOW = """The Harbour Mirror is a member of the Union of Coastal Papers. Words and pictures are ours unless it says
+otherwise, and whoever wants to use them has to ask first, in writing, at least three working days ahead.
+
+Seen a mistake? Tell the corrections desk. Seen something odd at the quay? Send a picture to the night editor.
+
+Puzzles, tides, the shipping forecast and births, marriages and deaths stand on the back page of the printed paper,
+which can be had from the usual shops, or by post for a small fee. Gift subscriptions are wrapped in last week's paper.
+"""
+BRIEFS = [
+    "Mussel farmers in the bay have asked the county for help after a warm May killed a third of their young "
+    "stock. The county will answer in June, a spokesman said.",
+    "The lighthouse at Skerry Point was sold at auction on Tuesday to a retired piano tuner, who paid 212,000 "
+    "and means to live in it. Eleven people had bid.",
+    "A school bus slid into a ditch near Upper Mill on Thursday morning. None of the 19 children was hurt. The "
+    "driver said that she had swerved to avoid a deer.",
+    "From September the town library will open on Sundays from noon to four. Two posts have been advertised, "
+    "and the chess club has asked for the reading room.",
+    "The dredger Constance brought up an anchor that experts date to 1744. It weighs three tonnes and lies in "
+    "a tank of fresh water until the museum has made room.",
+    "Councillors could not agree on Monday whether to charge for parking on the front. The vote was tied at "
+    "seven, and the mayor was on a train.",
+]
+
+
+def test_short_stories_in_the_frame_of_one_site_are_strangers_and_copies_in_it_are_copies() -> None:
+    told = [f"{ABOVE}\n\n{brief}\n\n{BELOW}" for brief in BRIEFS]
+    assert not alike(*told, hours=1.5).known
+    grown = told[1].replace("had bid.", "had bid. The lamp, which was lit last in 1988, goes to a museum.")
+    assert set(alike(*told, grown).known) == {("s1", "s6")}
 
 
 def test_boilerplate_that_shows_later_undoes_links() -> None:

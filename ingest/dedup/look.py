@@ -83,7 +83,8 @@ def _kinships(rows: NDArray[np.float64]) -> list[Kinship | None]:
         return []
     same = judges()["same"].holds(rows) | _word_for_word(rows)
     held = same & _holds_others(rows)
-    rewritten = judges()["rewritten"].holds(rows)
+    rewritten = np.zeros(len(rows), np.bool_)
+    rewritten[~same] = judges()["rewritten"].holds(rows[~same])
     return [
         None if a else Kinship.SAME if b else Kinship.REWRITTEN if c else None
         for a, b, c in zip(held.tolist(), same.tolist(), rewritten.tolist(), strict=True)
@@ -93,14 +94,19 @@ def _kinships(rows: NDArray[np.float64]) -> list[Kinship | None]:
 # All 797 such pairs of the measured sets are the same story. A report by a template that names the same comes a day
 # later, or has more than two other numbers.
 _TRIPLES, _NAMES, _NUMBERS, _HOURS = 0.8, 0.95, 2, 20
+# In a flash of thirty words one number takes more of the triples: the 4 more such pairs are the same story as well.
+_FLASH, _TRIPLES_OF_FLASH, _NUMBERS_OF_FLASH = 400, 0.7, 1
 
 
 def _word_for_word(rows: NDArray[np.float64]) -> Flags:
     """Whether two texts differ in a correction or a headline alone. The judge does not know what it has not seen: a
     short story whose only number was corrected."""
-    triples, names, numbers, hours = _columns(rows, "triples common", "names within", "numbers apart", "hours")
+    triples, names, numbers, hours, length = _columns(
+        rows, "triples common", "names within", "numbers apart", "hours", "length"
+    )
     named = (names >= _NAMES) | (names == UNSTATED)
-    result: Flags = (triples >= _TRIPLES) & named & (numbers <= _NUMBERS) & (hours < _HOURS)
+    flash = (length < np.log1p(_FLASH)) & (triples >= _TRIPLES_OF_FLASH) & (numbers <= _NUMBERS_OF_FLASH)
+    result: Flags = (((triples >= _TRIPLES) & (numbers <= _NUMBERS)) | flash) & named & (hours < _HOURS)
     return result
 
 
