@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -231,9 +231,9 @@ class Watched(SqliteStore):
         super().__init__(path)
         self.slices: list[Slice] = []
 
-    def write(self, slice_: Slice, lease: Lease) -> Mapping[str, str]:
+    def write(self, slice_: Slice, lease: Lease, meanwhile: Callable[[], None] | None = None) -> Mapping[str, str]:
         self.slices.append(slice_)
-        return super().write(slice_, lease)
+        return super().write(slice_, lease, meanwhile)
 
 
 def test_a_late_arrival_that_leads_its_copies_touches_them_and_nothing_else(tmp_path: Path) -> None:
