@@ -8,7 +8,6 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from bs4 import BeautifulSoup
@@ -150,7 +149,9 @@ def _too_deep(source: bytes) -> int | None:
 
 _VALUE = rb"""\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"'][^\s>]*+)"""
 _ATTRIBUTE = re.compile(rb"[\s/]*+=?[^\s/>=]++(?:" + _VALUE + rb")?")
-_TAG = re.compile(rb"<[a-zA-Z][^\s/>]*+(?:" + _ATTRIBUTE.pattern + rb")*+")
+_NAME = rb"<[a-zA-Z][^\s/>]*+"
+_TAG = re.compile(_NAME + rb"(?:" + _ATTRIBUTE.pattern + rb")*+")
+_FEW = re.compile(_NAME + rb"(?:" + _ATTRIBUTE.pattern + rb"){0,%d}+" % _MAX_ATTRIBUTES)
 # A tag that does not come to its end within 60 values and 100 characters before each. Scripts hold such, too.
 _UNENDING = re.compile(rb"""<[a-zA-Z](?!(?:[^"'>]{0,100}+(?:"[^"]*+"|'[^']*+')?+){0,60}+>)""")
 
@@ -177,29 +178,21 @@ def _too_much(source: bytes) -> Iterator[tuple[int, int]]:
     at, left = 0, _LOOKED_AT * len(source) + MAX_BYTES
     while suspect := _UNENDING.search(source, at):
         start = suspect.start()
-        tag = _TAG.match(source, start)
-        end = max(suspect.end(), tag.end() if tag else 0)
+        at = start + 2
+        few = _FEW.match(source, start)
+        assert few is not None  # every suspect begins as a tag does
+        end = few.end()
+        if _ATTRIBUTE.match(source, end) and (tag := _TAG.match(source, start)) and tag.end() - start >= _LONG_TAG:
+            closing = source.rfind(b"</", end, tag.end())  # of the script, if it was a comparison
+            yield end, tag.end() if closing < 0 else closing
+            end = tag.end()
         left -= end - start
         if left < 0:
             yield start, len(source)
             return
-        if end - start >= _LONG_TAG and (last := _last_attribute(source, start, end)) is not None:
-            closing = source.rfind(b"</", last, end)  # of the script, if it was a comparison
-            yield last, end if closing < 0 else closing
-        at = start + 2
 
 
 _LOOKED_AT = 8  # times, that a byte is looked at in the mean
-
-
-def _last_attribute(source: bytes, start: int, end: int) -> int | None:
-    """Where the last attribute ends that the tag keeps; None: all are kept."""
-    name = _NAME.match(source, start, end)
-    attributes = _ATTRIBUTE.finditer(source, name.end() if name else start, end)
-    return next((match.end() for match in islice(attributes, _MAX_ATTRIBUTES - 1, None)), None)
-
-
-_NAME = re.compile(rb"<\S*")
 
 
 # Elements that end the paragraph that they stand in, and those that hold no words of a story.
