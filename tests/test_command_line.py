@@ -921,6 +921,22 @@ def test_quarantine_shows_retries_and_drops(home: Home) -> None:
     assert home("quarantine", "show", identity, code=2).out == ""
 
 
+def test_a_damaged_record_in_quarantine_is_named_and_hides_no_other(home: Home) -> None:
+    command = [sys.executable, "-c", QUARANTINE, str(home.path / "landing")]
+    identity = subprocess.check_output(command, text=True).strip()
+    torn = home.path / "landing" / "quarantine" / "torn"
+    torn.with_suffix(".bin").write_bytes(b"<p>Whatever it was")
+    torn.with_suffix(".json").write_text('{"reason": "cra')
+    listed = {item["id"]: item for item in home("quarantine", "list", "--json").lines()}
+    assert (set(listed), listed["torn"]["reason"]) == ({identity, "torn"}, "damaged-record")
+    assert "quarantine drop" in listed["torn"]["detail"]
+    assert home("quarantine", "show", "torn", "--bytes").out == "<p>Whatever it was"
+    assert "cannot be read" in home("quarantine", "retry", "torn", code=2).err
+    assert home("quarantine", "retry", "--all", "--json").json()["outcomes"]["indexed"] == 1
+    assert [item["id"] for item in home("quarantine", "list", "--json").lines()] == ["torn"]
+    assert home("quarantine", "drop", "torn").err == "1 item dropped\n"
+
+
 def test_topics_check(home: Home, tmp_path: Path) -> None:
     seeds = CHECKOUT / "seeds" / "topics.yaml"
     ran = home("topics", "check", str(seeds))

@@ -66,12 +66,14 @@ def show(identity: str, as_bytes: bool, as_json: bool) -> None:
 @as_json
 def retry(identities: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Handle items again; those that succeed are published and leave the quarantine."""
+    from ingest.landing import DAMAGED
     from ingest.pipeline import retrying, runs
 
     if not identities and not everything:
         raise UsageError("name items, or give --all", advice="`sitrep quarantine list` shows them.")
     with working() as pipe:
-        chosen = identities or tuple(item.id for item in pipe.landing.quarantined())
+        whole = (item.id for item in pipe.landing.quarantined() if item.kind != DAMAGED)
+        chosen = identities or tuple(whole)
         result = retrying.retry(pipe, runs.start("replay"), chosen)
     if as_json:
         showing.echo_json(result.to_json())

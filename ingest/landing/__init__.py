@@ -12,6 +12,7 @@ import builtins
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from ingest.landing.parts import FRAME, Part, as_json
 from ingest.landing.zones import COMPANIONS, checked, faults, leads, opened
 from ingest.models import Content, Fingerprint, Quarantined
 
-__all__ = ["FRAME", "CaptureWriter", "Landing", "Part", "surt"]
+__all__ = ["DAMAGED", "FRAME", "CaptureWriter", "Landing", "Part", "surt"]
+
+DAMAGED = "damaged"  # the kind of a quarantined item of which nobody can tell what it was
+_UNKNOWN = datetime.fromtimestamp(0, UTC)
 
 
 class Landing:
@@ -55,7 +59,7 @@ class Landing:
         try:
             return json.loads(data)
         except ValueError as error:
-            again = not path.startswith(("quarantine/", "reports/"))
+            again = not path.startswith("reports/")
             advice = "Delete it; it is made again." if again else "Delete it."
             raise LandingFault(f"is no JSON ({error})", subject=path, advice=advice) from error
 
@@ -128,11 +132,11 @@ class Landing:
         return identity
 
     def quarantined(self) -> builtins.list[Quarantined]:
-        """All items, by id, without their bytes."""
+        """All items, by id, without their bytes; of one whose record is damaged the id alone, its kind is DAMAGED."""
         return [self._quarantined(path) for path in self.list("quarantine/", suffix=".json")]
 
     def quarantined_item(self, identity: str) -> Quarantined:
-        """One item, without its bytes."""
+        """One item, without its bytes; see `quarantined`."""
         return self._quarantined(checked(f"quarantine/{identity}.json"))
 
     def quarantined_bytes(self, identity: str) -> bytes:
@@ -146,12 +150,13 @@ class Landing:
         self.delete(f"quarantine/{identity}.json")
 
     def _quarantined(self, path: str) -> Quarantined:
-        record = self.read_json(path)
         try:
+            record = json.loads(self._zone.read(path))
             plain = {name: record[name] for name in Quarantined.__slots__ if name in record}  # older ones say less
             return Quarantined(**{**plain, "captured": dates.instant(record["captured"])})
-        except (KeyError, TypeError, ValueError) as error:
-            raise LandingFault("is no quarantined item", subject=path, advice="Delete it.") from error
+        except (KeyError, TypeError, ValueError):
+            told = "what was kept of it cannot be read: `sitrep quarantine drop` it; `show --bytes` has its bytes"
+            return Quarantined("damaged-record", told, path, DAMAGED, None, _UNKNOWN, id=Path(path).stem)
 
     def _put(self, path: str, data: bytes) -> None:
         with self._zone.scratch(path) as temporary:

@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from ingest import dates
-from ingest.errors import Missing
+from ingest.errors import Missing, UsageError
+from ingest.landing import DAMAGED
 from ingest.models import Outcome, Quarantined, RunReport
 from ingest.pipeline.pipe import Pipe
 from ingest.pipeline.runs import Run
@@ -28,7 +29,10 @@ def to_json(found: Quarantined) -> dict[str, Any]:
 
 
 def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:
-    """Digest and publish these items again; what succeeds leaves the quarantine, what fails again stays."""
+    """Digest and publish these items again; what succeeds leaves the quarantine, what fails again stays.
+
+    Raises Missing for what is not there, UsageError for what is damaged.
+    """
     from ingest import archive
     from ingest.pipeline.batches import Job
     from ingest.pipeline.digesting import digest_items
@@ -38,6 +42,8 @@ def retry(pipe: Pipe, run: Run, identities: Sequence[str]) -> RunReport:
     parts: list[str] = []
     for identity in identities:
         found = item(pipe, identity)
+        if found.kind == DAMAGED:
+            raise UsageError(found.detail, subject=identity)
         if found.kind == "story":
             parts.append(_refused(pipe, found))
             continue
