@@ -36,7 +36,7 @@ _PAIRS = frozenset(
     entry-meta post-meta article-meta meta-data meta-info post-footer entry-footer article-footer article-info
     post-info post-nav posts-nav next-post prev-post next-article up-next latest-news latest-posts latest-stories
     top-stories visually-hidden screen-reader sr-only print-only image-credit photo-credit image-caption
-    photo-caption wp-caption follow-us call-to in-article-ad inline-ad story-package site-header page-header-nav
+    photo-caption wp-caption follow-us call-to inline-ad story-package site-header
     editors-picks editor-picks you-may might-like may-like key-terms external-links article-links story-links
     link-list links-list comment-list user-comments
     """.split()  # noqa: SIM905 - a table to be read
