@@ -58,8 +58,9 @@ RETITLED = 0.4
 # Strangers in the frame of one site, made of these sets, so many pairs.
 FRAMED = {"reuters_refiles": 2500, "bbc_reprints": 800}
 # A set counts with the root of its size: thousands of damaged copies are no more telling than hundreds. What a wire
-# really filed counts more than what was made up; with more of what is framed, reports by one template are merged.
-WEIGHT = {"reuters_refiles": 3.0, **{f"{name} framed": 0.1 for name in FRAMED}}
+# really filed counts more than what was made up; with more of what is framed, reports by one template are merged, and
+# follow-ups with what they follow where a hundred sites carry both.
+WEIGHT = {"reuters_refiles": 3.0, **{f"{name} framed": 0.01 for name in FRAMED}}
 DEPTH = 3
 PARTS, ROUNDS = 5, 4
 TOGETHER = 0.3  # of a sample: clusters that share so much are judged by judges that saw neither

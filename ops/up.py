@@ -238,8 +238,8 @@ def main(action: str = "up") -> int:
     """Start or stop; the exit code."""
     try:
         settings, folder = surroundings.prepare()
+        airflow = Airflow(folder, settings.port)  # which finds a short place for a socket, where the folder's is long
         os.environ["TMPDIR"] = str(folder)
-        airflow = Airflow(folder, settings.port)
         os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = airflow.postgres.url
         password = surroundings.kept(folder / "passwords.json", {"admin": surroundings.password()})["admin"]
         with _alone(folder):

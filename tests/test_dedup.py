@@ -609,18 +609,11 @@ def test_a_story_on_forty_sites_with_their_own_footers_is_one() -> None:
     assert {cluster for cluster, _ in publisher.clusters.values()} == {"s00"}
 
 
-ABOVE = """Skip to content. Log in or register to save this story for later.
-
-You have read two of your five free stories this month. Readers like you keep the lights on in our newsroom.
-
-Estimated reading time: one minute. Text size: A A A. Listen to a recording of this page by a synthetic voice."""
+ABOVE = "Skip to content. Log in or register to save this story for later."
 BELOW = """The Harbour Mirror is a member of the Union of Coastal Papers. Words and pictures are ours unless it says
 otherwise, and whoever wants to use them has to ask first, in writing, at least three working days ahead.
 
 Seen a mistake? Tell the corrections desk. Seen something odd at the quay? Send a picture to the night editor.
-
-Puzzles, tides, the shipping forecast and births, marriages and deaths stand on the back page of the printed paper,
-which can be had from the usual shops, or by post for a small fee. Gift subscriptions are wrapped in last week's paper.
 """
 BRIEFS = [
     "Mussel farmers in the bay have asked the county for help after a warm May killed a third of their young "

@@ -409,7 +409,7 @@ def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(tmp_path: Path) -> No
 
 
 def test_a_start_that_fails_says_why_and_leaves_nothing_running(tmp_path: Path) -> None:
-    folder = tmp_path / "home" / "airflow"
+    folder = tmp_path / ("a-home-with-a-long-name-" * 4) / "airflow"  # too long for a socket
     folder.mkdir(parents=True)
     (folder / "airflow.cfg").write_text("no settings\n")
     done = run([str(ROOT / "ops" / "up.py")], {**os.environ, "SITREP_HOME": str(folder.parent)}, check=False)
