@@ -140,6 +140,9 @@ class WantedPage:
         return cls(record["url"], record["feed"], record["entry"], since, record["tries"])
 
 
+ANSWERED = (200, 203)  # statuses of an answer; in 203 a proxy between changed something of it
+
+
 @dataclass(frozen=True, slots=True)
 class Capture:
     """One response as it came over the wire or out of an archive, its body decoded from transfer and content codings.
@@ -159,6 +162,11 @@ class Capture:
     where: str = ""  # file and offset of its record, for messages
     site: str | None = None  # what its reader says of the feed (`Feed.site`, `Feed.language`), for a feed's document
     language: str | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is what was asked for."""
+        return self.status in ANSWERED
 
     def header(self, name: str) -> str | None:
         """The first header of that name, whatever its case."""

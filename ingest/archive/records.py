@@ -42,8 +42,6 @@ def decode_record(raw: Raw, now: datetime, trusted: bool) -> Capture | None:
         status, headers, body = response(fields, block)
     if not trusted and kind != "revisit":
         check_entry(status, headers, body)
-    if trusted and status == 203:  # an answer to the fetcher (a proxy between changed it) is one to who reads it again
-        status = 200
     note = _read_note(raw.note) if trusted else {}
     entry = note.get("entry")
     return Capture(

@@ -67,7 +67,7 @@ class Verdict:
 
 def judge(answer: Capture, *, conditional: bool) -> Verdict:
     """What an answer that is no redirect means; `conditional` says that a validator was sent with the request."""
-    if answer.status in (200, 203):
+    if answer.answers:
         if is_challenge(answer):
             return Verdict("failed", "blocked", "a page came that asks whether a human is there")
         return Verdict("ok")

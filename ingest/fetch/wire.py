@@ -28,6 +28,7 @@ from ingest import addresses
 from ingest.errors import SettingsError
 from ingest.fetch import coding, guard
 from ingest.fetch.reasons import Fault
+from ingest.models import ANSWERED
 from ingest.settings import Network
 
 Resolve = Callable[[str, int], Sequence[str]]  # host, port → IP addresses; OSError where there is none
@@ -433,7 +434,7 @@ def _silence(connection: Connection) -> Fault:
 def _answered(connection: Connection, response: http.client.HTTPResponse, limits: Limits, deadline: Deadline) -> Answer:
     status = response.status
     headers = tuple((name, re.sub(r"[\r\n\t ]+", " ", str(value))) for name, value in response.headers.items())
-    aside = status not in (200, 203)
+    aside = status not in ANSWERED
     if aside:  # the status has said it all: its body may neither take long nor fail the request
         limits, deadline = _SHORT, deadline.within(_ASIDE_TIME)
     connection.allow(limits.wire + limits.wire // 4 + HEAD, deadline)  # chunks of 16 bytes are the smallest honest ones

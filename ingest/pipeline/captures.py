@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import Message
-from http import HTTPStatus
 
 from ingest import addresses, archive
 from ingest.errors import Missing, UsageError
@@ -57,7 +56,7 @@ def page(landing: Landing, content: Content) -> tuple[Place, Capture]:
     capture = _capture(landing, place)
     if capture is None:
         raise UsageError(f"its record in {place.path} at {place.offset} is damaged.", advice=instead)
-    if capture.status != HTTPStatus.OK or addresses.key(capture.url) != addresses.key(content.url or ""):
+    if not capture.answers or addresses.key(capture.url) != addresses.key(content.url or ""):
         raise UsageError("its text is what its feed told: there is no page that was read.", advice=instead)
     return place, capture
 

@@ -170,7 +170,7 @@ def _answered(job: Job) -> Answered:
         if isinstance(raw, archive.Refused) or not raw.note:
             continue
         capture = archive.decode(raw, now=job.now, trusted=True)
-        if not isinstance(capture, Capture) or not capture.entry or capture.status != 200:
+        if not isinstance(capture, Capture) or not capture.entry or not capture.answers:
             continue
         entry = Entry.from_json(capture.entry["entry"])
         ends[addresses.key(capture.url)].add(addresses.key(entry.url or ""))

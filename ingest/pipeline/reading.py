@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from pathlib import Path
 
 from ingest import addresses, archive, clean, dates, dedup, feeds, parse, sites, tag, words
@@ -78,7 +77,7 @@ class Reader:
     def _landed(self, capture: Capture) -> Iterator[Result]:
         """A landing file's record: a feed's document or a page that one of its entries asked for. What the poll of a
         feed came to otherwise (moved, gone, blocked) is in what the batch taught, and is no entry."""
-        if capture.status != HTTPStatus.OK:
+        if not capture.answers:
             return
         if capture.entry:
             told = Entry.from_json(capture.entry["entry"])
