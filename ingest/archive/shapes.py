@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest import words
 from ingest.models import Rejection
 
 RECORD_MAX = 64 << 20  # bytes of a record, a saved page, or a decoded body: the largest honest pages are below 20 MB
@@ -14,6 +15,7 @@ LINE_MAX = 16 << 20
 HEAD_MAX = 64 << 10  # bytes of a record's header
 NOTE_MAX = 16 << 20  # an entry's HTML has up to a million characters, each up to 12 bytes in JSON
 UNCHANGED = 304  # the status of what `decode` makes of a revisit
+LONGEST_PATH = 5000  # code points of a path that is written down: longer than any that can be opened
 BLOCK = 256 << 10  # bytes read at once
 ARCHIVES = "a WARC (.warc, .warc.gz), JSON Lines (.jsonl, .gz, .xz, .zst) or saved pages (.html, .htm, .txt)"
 
@@ -43,8 +45,8 @@ class Source:
 
 
 def written(path: str | Path) -> str:
-    """A path as it may be written down: names on disks are bytes, which need not be UTF-8."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """A path as it may be written down: names on disks are bytes, which need not be UTF-8 nor characters to be seen."""
+    return words.sane(os.fsencode(path).decode("utf-8", "replace"), LONGEST_PATH)
 
 
 @dataclass(frozen=True, slots=True)

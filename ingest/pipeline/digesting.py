@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ingest import addresses, archive, dates, dedup, feeds, sites, tag, versions, words
+from ingest import addresses, archive, dates, dedup, feeds, sites, tag, versions
 from ingest.landing import Landing
 from ingest.models import Capture, Content, Dropped, Entry, Fingerprint, Outcome, Quarantined, Rejection
 from ingest.pipeline import workers
@@ -30,7 +30,6 @@ BATCH_BYTES = 1 << 20  # of raw input in one batch: some fifty pages
 NAMED = 200  # rejections whose place and reason a part names, and as many fields that were dropped; all are counted
 Item = archive.Raw | archive.Refused
 Ready = Callable[[str], None]
-LONGEST = 5000  # code points of the place of an item
 WALL = 2  # entries that end at one address: it is a wall or a front page, and none of theirs
 
 
@@ -227,7 +226,7 @@ class _Writer:
     def set_aside(self, raw: Item, trouble: Trouble) -> None:
         """Quarantine an item with its bytes."""
         assert isinstance(raw, archive.Raw)
-        where = words.sane(raw.where, LONGEST)  # a file's name may be no text
+        where = raw.where
         url = trouble.url or archive.address(raw)
         feed, whole = archive.feed_of(raw) if self.job.trusted else (trouble.feed, False)
         self.landing.quarantine(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest import addresses, dates, wording, words
+from ingest import addresses, dates, wording
 from ingest.errors import Missing, Unbalanced
 from ingest.models import FeedReport, Outcome, RunReport
 from ingest.pipeline import mirroring
@@ -18,7 +18,6 @@ from ingest.pipeline.runs import Run, beside, is_live, stories_of
 from ingest.store import Booking
 
 KEPT = (Outcome.REJECTED, Outcome.QUARANTINED)  # what digest booked; publishing again does not change it
-LONGEST = 5000  # code points of a note
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -83,7 +82,7 @@ def report(
         outcomes={outcome: total[outcome] for outcome in Outcome},
         reasons=reasons,
         feeds=(*feeds, *skipped),
-        notes=tuple(words.sane(note, LONGEST) for note in notes),  # a file's name may be no text
+        notes=tuple(notes),
         dropped=dropped,
         topics=topics,
         tagged=tagged,
